@@ -1,0 +1,34 @@
+"""Tocsin: the bell that calls people to an emergency.
+
+The house, in reading order. Imports point one way, from the bottom of this list
+to the top, and `tests/test_architecture.py` proves it.
+
+    domain/        what is known and decided: frozen values, pure functions
+    ports.py       what use cases need from the world
+    services/      use cases, one class per noun; `actions.py` is THE GATE
+    plugin.py      the contract with plugins
+    settings.py    config.toml and environment -> one frozen Settings
+
+    storage/       SQLModel tables, one writer with group commit, the ledger's rows
+    search/        words and meaning, blended
+    slack/         the only importer of the Slack SDK
+    web/           webhooks in, health and metrics out
+    llm/           prose from a language model, off by default
+    knowledge/     runbooks, services and past incidents from Markdown and TOML
+    prompts.py     prompt templates -> text
+    exports.py     post-mortems -> Markdown or HTML
+    practice/      a local Slack for the demo and the tests
+    demo/          the checkout service and its alerting, for the demo
+
+    loader.py      finds plugins, validates their settings, refuses clashes
+    dispatcher.py  brings events from the outbox to plugins and cards
+    scheduler.py   fires jobs; who runs a slot is decided by a row
+    app.py         composition root: build(settings) -> App
+    cli.py         tocsin demo | serve | check | alerts | ledger | …
+
+One alert walks: `web` -> `plugins/alertmanager` -> `services/alerts.py` ->
+commit -> `dispatcher` -> `plugins/{triage,similar,runbooks}` ->
+`services/cards.py` -> `services/posts.py` -> `slack/`.
+"""
+
+__version__ = "0.1.0"

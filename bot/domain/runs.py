@@ -1,0 +1,261 @@
+"""Plans and runs: what was frozen for approval, and how far its execution is.
+
+A plan is everything an approver sees. Its digest is SHA-256 over RFC 8785 JSON,
+so that any change of it, however small, is a different plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from bot.domain.actions import JSON, Arguments, Effect, Risk
+from bot.domain.approvals import Approval, Place
+from bot.domain.canonical import digest
+from bot.domain.errors import Refused
+from bot.domain.people import Person
+from bot.domain.runbooks import Expectation
+
+RunId = NewType("RunId", str)
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    DRAFT = "draft"
+    AWAITING = "awaiting approval"
+    APPROVED = "approved"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    IN_DOUBT = "in doubt"
+
+    @property
+    def over(self) -> bool:
+        """Say whether nothing more will happen by itself."""
+        return self in _OVER
+
+
+_OVER = frozenset(
+    {
+        RunState.SUCCEEDED,
+        RunState.FAILED,
+        RunState.DENIED,
+        RunState.EXPIRED,
+        RunState.CANCELLED,
+        RunState.IN_DOUBT,
+    }
+)
+
+# The only moves there are; a table reads better than a dozen conditions.
+TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
+    RunState.DRAFT: frozenset(
+        {RunState.AWAITING, RunState.APPROVED, RunState.FAILED, RunState.CANCELLED}
+    ),
+    RunState.AWAITING: frozenset(
+        {RunState.APPROVED, RunState.DENIED, RunState.EXPIRED, RunState.CANCELLED}
+    ),
+    RunState.APPROVED: frozenset(
+        {RunState.RUNNING, RunState.EXPIRED, RunState.CANCELLED, RunState.FAILED}
+    ),
+    RunState.RUNNING: frozenset(
+        {
+            RunState.VERIFYING,
+            RunState.SUCCEEDED,
+            RunState.FAILED,
+            RunState.CANCELLED,
+            RunState.IN_DOUBT,
+        }
+    ),
+    RunState.VERIFYING: frozenset(
+        {RunState.RUNNING, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+    ),
+    RunState.IN_DOUBT: frozenset({RunState.RUNNING, RunState.VERIFYING, RunState.FAILED}),
+}
+
+
+class StepState(StrEnum):
+    """Where a step stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    DONE = "done"
+    FAILED = "failed"
+    IN_DOUBT = "in doubt"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCheck:
+    """How the effect of a step is confirmed. Times are in seconds."""
+
+    uses: str
+    arguments: Arguments
+    expect: Expectation
+    within: float
+    every: float
+    consecutive: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """One step as it will be executed: resolved, pinned, nothing left open."""
+
+    id: str
+    title: str
+    uses: str
+    arguments: Arguments
+    effect: Effect
+    risk: Risk
+    idempotent: bool
+    timeout: float
+    diff: str
+    explanation: str = ""
+    on_failure: str = "escalate"
+    verify: PlannedCheck | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """What a read-only diagnosis found. `ok` is None where nothing was expected."""
+
+    title: str
+    summary: str
+    ok: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What approvers consent to, whole.
+
+    `authorised_by` is the digest of the plan whose approval already covers this
+    one: a rollback that the approved plan itself announced.
+    """
+
+    run: str
+    runbook: str
+    version: int
+    runbook_digest: str
+    title: str
+    parameters: Mapping[str, JSON]
+    subject: str
+    service: str | None
+    facts: tuple[Fact, ...]
+    steps: tuple[PlannedStep, ...]
+    risk: Risk
+    policy_digest: str
+    quorum: tuple[Place, ...]
+    authorised_by: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return SHA-256 of the plan's RFC 8785 JSON, in hex."""
+        return digest(_plain(asdict(self)))
+
+
+def _plain(value: JSON) -> JSON:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Effect):
+        return value.value
+    return int(value) if isinstance(value, Risk) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """What became of a step so far."""
+
+    id: str
+    state: StepState = StepState.WAITING
+    summary: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedUndo:
+    """The call that takes one step's effect back."""
+
+    step: str
+    title: str
+    uses: str
+    arguments: Arguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a runbook, from the wish to its end.
+
+    `position` is the step to do next; `good_checks` counts confirmations in a
+    row; `verify_by` ends the patience of the verification under way.
+    """
+
+    id: RunId
+    runbook: str
+    title: str
+    parameters: Mapping[str, str]
+    requester: Person
+    subject: str
+    incident: str | None
+    service: str | None
+    created_at: datetime
+    state: RunState = RunState.DRAFT
+    plan: Plan | None = None
+    approval: Approval | None = None
+    records: tuple[StepRecord, ...] = ()
+    position: int = 0
+    good_checks: int = 0
+    verify_by: datetime | None = None
+    stop_requested_by: Person | None = None
+    reason: str = ""
+    ended_at: datetime | None = None
+    parent: RunId | None = None
+    undoes: tuple[PlannedUndo, ...] = field(default=())
+
+    @property
+    def step(self) -> PlannedStep | None:
+        """Return the step at the current position."""
+        if self.plan is None or self.position >= len(self.plan.steps):
+            return None
+        return self.plan.steps[self.position]
+
+    def effect_key(self, step: PlannedStep) -> str:
+        """Return the idempotency key of a step's effect: one per run and step."""
+        return f"{self.id}:{step.id}"
+
+
+def advance(run: Run, state: RunState, *, reason: str = "", at: datetime | None = None) -> Run:
+    """Move a run along the table of transitions.
+
+    Raises:
+        Refused: there is no such move.
+    """
+    if state not in TRANSITIONS.get(run.state, frozenset()):
+        raise Refused(f"A run that is {run.state} cannot become {state}.")
+    ended = at if state.over else None
+    return replace(run, state=state, reason=reason or run.reason, ended_at=ended or run.ended_at)
+
+
+def record(run: Run, step: str, **changes: object) -> Run:
+    """Return the run with one step's record changed."""
+    records = tuple(
+        replace(r, **changes) if r.id == step else r  # type: ignore[arg-type]  # field names are checked by replace
+        for r in run.records
+    )
+    return replace(run, records=records)
+
+
+def freeze(run: Run, plan: Plan) -> Run:
+    """Bind a run to its plan; every step waits."""
+    return replace(run, plan=plan, records=tuple(StepRecord(id=s.id) for s in plan.steps))
