@@ -1,0 +1,271 @@
+"""The contract between the assistant and its plugins.
+
+A plugin is a class with the hooks it wants: it *offers* commands, interactions,
+actions, jobs and webhooks, is *asked* for findings, and *hears* events. Every
+hook takes one object, so that new facts become fields and no plugin breaks.
+A hook returns data or nothing; the frame renders, posts, stores and logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from bot.domain.actions import Action
+from bot.domain.alerts import AlertGroup, Notification
+from bot.domain.catalog import Catalog, PastIncident
+from bot.domain.events import AlertChanged, IncidentChanged, MessagePosted, RunChanged
+from bot.domain.findings import Finding
+from bot.domain.incidents import Incident
+from bot.domain.messages import Button, Message, Reply
+from bot.domain.people import Caller, ChannelId, Person
+from bot.domain.runbooks import Runbook
+from bot.ports import Chat, Clock, LanguageModel, MessageRef, Prompts, Search
+from bot.services.alerts import AlertService
+from bot.services.incidents import IncidentService
+from bot.services.postmortems import PostmortemService
+from bot.services.posts import PostService
+from bot.services.runs import RunService
+from bot.services.switches import SwitchService
+from bot.services.timelines import TimelineService
+
+
+class PluginSettings(BaseModel):
+    """The root of every plugin's settings: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=PluginSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """The curated pages as they were at start-up."""
+
+    runbooks: Mapping[str, Runbook]
+    catalog: Catalog
+    incidents: Sequence[PastIncident]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channels:
+    """Where the assistant speaks when a subject has no channel of its own.
+
+    `alerts` is None until a channel is configured and found.
+    """
+
+    alerts: ChannelId | None
+
+
+def _no_offers(place: Place, subject: Any) -> Sequence[Button]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginContext:
+    """What a plugin may use: services and ports, nothing of another plugin's.
+
+    `offers` returns the buttons that all plugins offer for a subject at a
+    place, in their order, for the plugin that draws the card of that place.
+    """
+
+    alerts: AlertService
+    incidents: IncidentService
+    runs: RunService
+    timelines: TimelineService
+    postmortems: PostmortemService
+    posts: PostService
+    switches: SwitchService
+    knowledge: Knowledge
+    channels: Callable[[], Channels]
+    search: Search
+    chat: Chat
+    clock: Clock
+    prompts: Prompts
+    model: LanguageModel
+    offers: Callable[[Place, Any], Sequence[Button]] = _no_offers
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRequest:
+    """A typed command: who, where, and the words after the verb."""
+
+    caller: Caller
+    channel: ChannelId
+    words: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A verb of a slash command: `Command(root="/incident", verb="note", …)`.
+
+    `usage` shows the arguments (`<text>`), `summary` is one line for the help.
+    """
+
+    root: str
+    verb: str
+    usage: str
+    summary: str
+    handler: Callable[[CommandRequest], Awaitable[Reply]]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionRequest:
+    """A pressed button or a submitted form.
+
+    `value` is the opaque id the button or form carries, `answers` the form's
+    fields by name (people as ids joined by commas), `message` the message that
+    held the button.
+    """
+
+    caller: Caller
+    value: str
+    answers: Mapping[str, str] = field(default_factory=dict)
+    channel: ChannelId | None = None
+    message: MessageRef | None = None
+
+
+class Place(Enum):
+    """A card that offers buttons of plugins."""
+
+    ALERT = "alert"
+    INCIDENT = "incident"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A button on a card. `order` sorts; `button` returns None where it does not fit now."""
+
+    place: Place
+    order: int
+    button: Callable[[Any], Button | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortcut:
+    """Where an interaction also appears in the platform's menus.
+
+    A `message` shortcut gets the message it was used on as `message`.
+    """
+
+    title: str
+    on_message: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interaction:
+    """Something to press or submit, by its name: `alerts.acknowledge`."""
+
+    name: str
+    handler: Callable[[InteractionRequest], Awaitable[Reply]]
+    offer: Offer | None = None
+    shortcut: Shortcut | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRun:
+    """One slot of a job that this replica won."""
+
+    slot: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Scheduled work. `every` is in seconds; each slot runs once, on one replica."""
+
+    name: str
+    every: float
+    handler: Callable[[JobRun], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload:
+    """A delivery as a webhook's parser sees it: decoded JSON and lower-case headers."""
+
+    json: Any
+    headers: Mapping[str, str]
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """An alert source: `POST /hooks/<plugin>`.
+
+    `parse` turns a payload into notifications and raises `Unreadable`, which
+    keeps the delivery for replay. `token` is the bearer token senders must
+    present; without one only loopback senders are let in.
+    """
+
+    parse: Callable[[Payload], Sequence[Notification]]
+    token: str | None = None
+
+
+class Plugin(Generic[S]):
+    """The base of every plugin: hooks that do nothing until overridden."""
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[PluginSettings]] = PluginSettings
+
+    def __init__(self, settings: S, context: PluginContext) -> None:
+        self.settings = settings
+        self.context = context
+
+    # Offers: read once at start-up; clashes stop the bot.
+
+    def commands(self) -> Sequence[Command]:
+        """Return the verbs people can type."""
+        return ()
+
+    def interactions(self) -> Sequence[Interaction]:
+        """Return the buttons and forms people can use."""
+        return ()
+
+    def actions(self) -> Sequence[Action]:
+        """Return what the plugin can do to systems; the gate alone calls it."""
+        return ()
+
+    def jobs(self) -> Sequence[Job]:
+        """Return scheduled work."""
+        return ()
+
+    def webhooks(self) -> Sequence[Webhook]:
+        """Return the plugin's webhook, if it is an alert source."""
+        return ()
+
+    # Asked: what do you know about this?
+
+    async def findings(self, subject: AlertGroup | Incident) -> Sequence[Finding]:
+        """Return what the plugin claims about a subject, with evidence."""
+        return ()
+
+    async def home_section(self, viewer: Person) -> Message | None:
+        """Return the plugin's part of a person's home page."""
+        return None
+
+    # Hears: each call isolated, bounded by a timeout, logged, repeated on failure.
+
+    async def on_alert(self, event: AlertChanged) -> None:
+        """Hear that an alert group changed."""
+
+    async def on_incident(self, event: IncidentChanged) -> None:
+        """Hear that an incident changed."""
+
+    async def on_run(self, event: RunChanged) -> None:
+        """Hear that a run changed."""
+
+    async def on_message(self, event: MessagePosted) -> None:
+        """Hear what people did in a channel."""
+
+    async def start(self) -> None:
+        """Prepare before the first event."""
+
+    async def stop(self) -> None:
+        """Let go of what was held."""

@@ -1,0 +1,1 @@
+"""Use cases, one class per noun: load, decide, store, tell."""

@@ -1,0 +1,232 @@
+"""Alerts as use cases: take deliveries in, let people acknowledge and silence."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.domain.alerts import (
+    AlertGroup,
+    Change,
+    GroupId,
+    Notification,
+    acknowledge,
+    merge,
+    open_group,
+    opens,
+    silence,
+)
+from bot.domain.deliveries import Delivery, DeliveryState
+from bot.domain.errors import Refused
+from bot.domain.events import Happening
+from bot.domain.findings import Finding
+from bot.domain.incidents import IncidentId, Milestone, MilestoneKind, reach
+from bot.domain.ledger import Entry
+from bot.domain.messages import duration
+from bot.domain.people import Caller
+from bot.domain.timeline import TimelineEntry, TimelineKind
+from bot.ports import Clock, Database, Transaction
+
+LONGEST_SILENCE = timedelta(days=7)
+
+
+class AlertService:
+    """Keeps the story of every alert group."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def ingest(
+        self, delivery: Delivery, notifications: Sequence[Notification]
+    ) -> Sequence[GroupId]:
+        """Take a delivery in: raw body, merged groups, timeline and events in one commit.
+
+        Raises:
+            AlreadyDone: the same delivery was taken before.
+        """
+        async with self._database.transaction(once=f"delivery:{delivery.id}") as tx:
+            await tx.deliveries.add(delivery)
+            return [
+                await self._take(tx, notification, delivery.received_at)
+                for notification in notifications
+            ]
+
+    async def replay(self, delivery: Delivery, notifications: Sequence[Notification]) -> None:
+        """Take a quarantined delivery in after all, and mark it as replayed."""
+        async with self._database.transaction(once=f"replay:{delivery.id}") as tx:
+            await tx.deliveries.mark(delivery.id, DeliveryState.REPLAYED)
+            for notification in notifications:
+                await self._take(tx, notification, self._clock.now())
+
+    async def quarantine(self, delivery: Delivery, reason: str) -> None:
+        """Keep a delivery that cannot be understood, with the reason, for replay."""
+        kept = replace(delivery, state=DeliveryState.QUARANTINED, reason=reason)
+        async with self._database.transaction(once=f"delivery:{delivery.id}") as tx:
+            await tx.deliveries.add(kept)
+            await tx.ledger.append(
+                Entry(
+                    type="delivery.quarantined",
+                    actor=f"plugin:{delivery.source}",
+                    at=delivery.received_at,
+                    body={"delivery": delivery.id, "reason": reason},
+                )
+            )
+
+    async def _take(self, tx: Transaction, news: Notification, at: datetime) -> GroupId:
+        latest = await tx.groups.latest(news.source, news.group_key)
+        if latest is None or opens(news, latest, at):
+            group, change = open_group(GroupId(uuid.uuid4().hex), news, at), Change.OPENED
+        else:
+            group, change = merge(latest, news, at)
+        await tx.groups.save(group)
+        await tx.outbox.add(_happening(group, change, at))
+        if change is not Change.REPEATED:
+            await tx.timeline.add(_told(group, change, at))
+            await tx.ledger.append(
+                Entry(
+                    type=f"alert.{change.replace(' ', '_')}",
+                    actor=f"plugin:{news.source}",
+                    at=at,
+                    incident=group.incident,
+                    body={"group": group.id, "name": group.name, "firing": len(group.firing)},
+                )
+            )
+        if change is Change.RESOLVED:
+            await _reach(tx, group, MilestoneKind.MITIGATED, at=at, by=f"plugin:{news.source}")
+        return group.id
+
+    async def get(self, id: GroupId) -> AlertGroup:
+        """Return a group, or raise NotFound."""
+        async with self._database.reading() as view:
+            return await view.groups.get(id)
+
+    async def firing(self) -> Sequence[AlertGroup]:
+        """Return groups that still fire, newest first."""
+        async with self._database.reading() as view:
+            return await view.groups.firing()
+
+    async def acknowledge(self, id: GroupId, *, by: Caller) -> AlertGroup:
+        """Let a person take a group.
+
+        Raises:
+            Refused: they have it already, or a bot asks.
+        """
+        if by.person.bot:
+            raise Refused("Alerts are acknowledged by people.")
+        async with self._database.transaction(once=by.request) as tx:
+            group = await tx.groups.get(id)
+            taken = acknowledge(group, by, self._clock.now())
+            if taken is None:
+                raise Refused("You have acknowledged this alert already.")
+            await self._touch(tx, taken, Change.ACKNOWLEDGED, by=by, text="acknowledged the alert")
+            await _reach(
+                tx, taken, MilestoneKind.ACKNOWLEDGED, at=self._clock.now(), by=by.person.actor
+            )
+        return taken
+
+    async def silence(
+        self, id: GroupId, span: timedelta, *, by: Caller, reason: str = ""
+    ) -> AlertGroup:
+        """Mute a group for a time: it keeps its card and makes no noise.
+
+        The reason goes on the timeline.
+
+        Raises:
+            Refused: the time is not positive or too long.
+        """
+        if not timedelta() < span <= LONGEST_SILENCE:
+            raise Refused("A silence lasts more than nothing and at most 7 days.")
+        now = self._clock.now()
+        async with self._database.transaction(once=by.request) as tx:
+            group = silence(await tx.groups.get(id), by=by, at=now, until=now + span)
+            text = f"silenced the alert for {duration(span.total_seconds())}"
+            text = f"{text}: {reason}" if reason else text
+            await self._touch(tx, group, Change.SILENCED, by=by, text=text)
+        return group
+
+    async def assess(self, id: GroupId, findings: Sequence[Finding]) -> AlertGroup:
+        """Keep what the assistant claims about a group, on the record."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            group = await tx.groups.get(id)
+            if group.findings == tuple(findings):
+                return group
+            group = replace(group, findings=tuple(findings))
+            await tx.groups.save(group)
+            await tx.ledger.append(
+                Entry(
+                    type="finding.made",
+                    actor="bot",
+                    at=now,
+                    incident=group.incident,
+                    model_version=", ".join(sorted({f.model for f in findings if f.model})) or None,
+                    body={"group": id, "claims": [f.claim for f in findings]},
+                )
+            )
+        return group
+
+    async def _touch(
+        self, tx: Transaction, group: AlertGroup, change: Change, *, by: Caller, text: str
+    ) -> None:
+        now = self._clock.now()
+        await tx.groups.save(group)
+        await tx.timeline.add(
+            TimelineEntry(
+                subject=group.id,
+                at=now,
+                kind=TimelineKind.ALERT,
+                text=text,
+                actor=by.person.actor,
+                actor_name=by.person.name,
+            )
+        )
+        await tx.ledger.append(
+            Entry(
+                type=f"alert.{change}",
+                actor=by.person.actor,
+                at=now,
+                incident=group.incident,
+                body={"group": group.id, "name": group.name},
+            )
+        )
+        await tx.outbox.add(_happening(group, change, now))
+
+
+async def _reach(
+    tx: Transaction, group: AlertGroup, kind: MilestoneKind, *, at: datetime, by: str
+) -> None:
+    """Record a milestone of the group's incident that its alerts show.
+
+    An incident is mitigated when none of its alerts fires any more.
+    """
+    if group.incident is None:
+        return
+    before = await tx.incidents.get(IncidentId(group.incident))
+    others = [await tx.groups.get(GroupId(id)) for id in before.groups if id != group.id]
+    if kind is MilestoneKind.MITIGATED and any(other.firing for other in others):
+        return
+    incident = reach(before, Milestone(kind=kind, at=at, by=by))
+    if incident is before:
+        return
+    await tx.incidents.save(incident)
+    await tx.outbox.add(Happening(kind="incident", subject=incident.id, change=kind.value, at=at))
+
+
+def _happening(group: AlertGroup, change: Change, at: datetime) -> Happening:
+    return Happening(kind="alert", subject=group.id, change=change, at=at)
+
+
+def _told(group: AlertGroup, change: Change, at: datetime) -> TimelineEntry:
+    """Word a change for people, at the time the source gives for it."""
+    when, text = at, f"{group.name}: {len(group.firing)} firing"
+    if change is Change.OPENED and group.firing:
+        text = f"{group.name} started firing"
+        when = min(group.starts_at, at)
+    if change is Change.RESOLVED or not group.firing:
+        text = f"{group.name} resolved"
+        ends = [a.ends_at for a in group.alerts if a.ends_at is not None]
+        when = min(max(ends), at) if ends else at
+    return TimelineEntry(subject=group.id, at=when, kind=TimelineKind.ALERT, text=text)

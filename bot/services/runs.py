@@ -1,0 +1,283 @@
+"""Runs as use cases: ask for one, approve, deny, stop, undo, settle a doubt."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from bot.domain.approvals import Answer, Approval, Verdict, decide
+from bot.domain.effects import EffectState
+from bot.domain.errors import Refused
+from bot.domain.events import Happening
+from bot.domain.ledger import Entry
+from bot.domain.people import Caller, Person
+from bot.domain.runbooks import Runbook, resolve
+from bot.domain.runs import Run, RunId, RunState, StepState, advance, record
+from bot.domain.timeline import TimelineEntry, TimelineKind
+from bot.ports import Clock, Database, Transaction
+
+
+class RunService:
+    """What people do with runs. The worker (`bot/services/engine.py`) does the rest."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def get(self, id: RunId) -> Run:
+        """Return a run, or raise NotFound."""
+        async with self._database.reading() as view:
+            return await view.runs.get(id)
+
+    async def of(self, subjects: Collection[str]) -> Sequence[Run]:
+        """Return the runs for some alert groups or incidents, oldest first."""
+        async with self._database.reading() as view:
+            return await view.runs.of(subjects)
+
+    async def recent(self) -> Sequence[Run]:
+        """Return the newest runs."""
+        async with self._database.reading() as view:
+            return await view.runs.recent()
+
+    async def request(
+        self,
+        runbook: Runbook,
+        given: Mapping[str, str],
+        *,
+        subject: str,
+        labels: Mapping[str, str],
+        incident: str | None,
+        service: str | None,
+        by: Caller,
+    ) -> Run:
+        """Ask for a run: it is diagnosed and planned next, and nothing changes yet.
+
+        Raises:
+            Refused: the runbook has no steps, or a parameter does not fit.
+        """
+        if not runbook.executable:
+            raise Refused(f"“{runbook.title}” has no steps to run; it is for reading.")
+        resolve(runbook, labels, given)
+        now = self._clock.now()
+        run = Run(
+            id=RunId(uuid.uuid4().hex[:12]),
+            runbook=runbook.id,
+            title=runbook.title,
+            parameters=_words(resolve(runbook, labels, given)),
+            requester=by.person,
+            subject=subject,
+            incident=incident,
+            service=service,
+            created_at=now,
+        )
+        async with self._database.transaction(once=by.request) as tx:
+            await tx.runs.add(run, due_at=now)
+            await tell(tx, run, "requested", by=by.person, at=now, text=f"asked for “{run.title}”")
+        return run
+
+    async def approve(self, id: RunId, *, digest: str, groups: frozenset[str], by: Caller) -> Run:
+        """Consent to exactly the plan with this digest.
+
+        `groups` are the user groups the person belongs to at this moment.
+
+        Raises:
+            Refused: they may not, or it is too late, or the plan is another.
+        """
+        answer = Answer(person=by.person, approve=True, at=self._clock.now(), groups=groups)
+        return await self._answer(id, answer, digest=digest, by=by)
+
+    async def deny(self, id: RunId, *, digest: str, reason: str, by: Caller) -> Run:
+        """Refuse a plan; one denial ends it.
+
+        Raises:
+            Refused: it is too late, or the reason is missing.
+        """
+        if not reason.strip():
+            raise Refused("A denial needs a reason, for the record.")
+        answer = Answer(
+            person=by.person, approve=False, at=self._clock.now(), reason=reason.strip()[:500]
+        )
+        return await self._answer(id, answer, digest=digest, by=by)
+
+    async def _answer(self, id: RunId, answer: Answer, *, digest: str, by: Caller) -> Run:
+        async with self._database.transaction(once=by.request) as tx:
+            run = await tx.runs.get(id)
+            approval = _open_approval(run)
+            decided = decide(approval, answer, digest=digest)
+            run = _follow(replace(run, approval=decided), answer)
+            await tx.runs.save(run, due_at=_due(run, answer.at))
+            word = "approved" if answer.approve else "denied"
+            reason = f": {answer.reason}" if answer.reason else ""
+            text = f"{word} “{run.title}” (plan {digest[:12]}){reason}"
+            await tell(
+                tx,
+                run,
+                word,
+                by=by.person,
+                at=answer.at,
+                text=text,
+                kind=TimelineKind.APPROVAL,
+                type=f"approval.{'granted' if answer.approve else 'denied'}",
+            )
+        return run
+
+    async def stop(self, id: RunId, *, by: Caller) -> Run:
+        """Stop a run: at once where it waits, before its next effect where it is under way.
+
+        Raises:
+            Refused: it is over already.
+        """
+        now = self._clock.now()
+        async with self._database.transaction(once=by.request) as tx:
+            run = await tx.runs.get(id)
+            if run.state.over:
+                raise Refused(f"This run is {run.state} already.")
+            if run.stop_requested_by is not None:
+                raise Refused("This run is being stopped already.")
+            run = replace(run, stop_requested_by=by.person)
+            if run.state in (RunState.DRAFT, RunState.AWAITING, RunState.APPROVED):
+                run = advance(run, RunState.CANCELLED, reason=f"by {by.person.name}", at=now)
+            await tx.runs.save(run, due_at=None if run.state.over else now)
+            await tell(
+                tx, run, "stop requested", by=by.person, at=now, text=f"stopped “{run.title}”"
+            )
+        return run
+
+    async def undo(self, id: RunId, *, by: Caller) -> Run:
+        """Ask for a run that takes the effects of another back; it needs its own approval.
+
+        Raises:
+            Refused: there is nothing to take back, or it is asked for already.
+        """
+        now = self._clock.now()
+        async with self._database.transaction(once=by.request) as tx:
+            done = await tx.runs.get(id)
+            if not done.state.over or not done.undoes:
+                raise Refused("There is nothing this run could take back.")
+            siblings = await tx.runs.of([done.subject])
+            if any(r.parent == id and r.state is not RunState.DENIED for r in siblings):
+                raise Refused("Undoing this run was asked for already.")
+            run = Run(
+                id=RunId(uuid.uuid4().hex[:12]),
+                runbook=done.runbook,
+                title=f"Undo: {done.title}",
+                parameters={},
+                requester=by.person,
+                subject=done.subject,
+                incident=done.incident,
+                service=done.service,
+                created_at=now,
+                parent=id,
+            )
+            await tx.runs.add(run, due_at=now)
+            await tell(tx, run, "requested", by=by.person, at=now, text=f"asked for “{run.title}”")
+        return run
+
+    async def settle(self, id: RunId, *, happened: str, by: Caller) -> Run:
+        """Let a person who has looked say whether an effect in doubt took place.
+
+        `happened` is `yes` or `no`. The run goes on to its verification, or
+        fails; nothing is repeated.
+
+        Raises:
+            Refused: there is no doubt, or a bot asks.
+        """
+        if by.person.bot:
+            raise Refused("A person has to look and say.")
+        now = self._clock.now()
+        async with self._database.transaction(once=by.request) as tx:
+            run = await tx.runs.get(id)
+            step = run.step
+            effect = await tx.effects.get(run.effect_key(step)) if step else None
+            if run.state is not RunState.IN_DOUBT or step is None or effect is None:
+                raise Refused("Nothing about this run is in doubt.")
+            took_place = happened == "yes"
+            state = EffectState.SUCCEEDED if took_place else EffectState.FAILED
+            text = f"said that “{step.title}” {'took' if took_place else 'did not take'} place"
+            await tx.effects.save(replace(effect, state=state, summary=text, ended_at=now))
+            run = advance(run, RunState.RUNNING)
+            run = record(run, step.id, state=StepState.RUNNING, summary=text)
+            await tx.runs.save(run, due_at=now)
+            await tell(
+                tx,
+                run,
+                "settled",
+                by=by.person,
+                at=now,
+                text=text,
+                type="action.settled",
+                outcome=state.value,
+            )
+        return run
+
+
+def _words(parameters: Mapping[str, object]) -> Mapping[str, str]:
+    """Keep parameters as the words they were given in; the plan has the typed values."""
+    return {name: str(value) for name, value in parameters.items() if value is not None}
+
+
+def _open_approval(run: Run) -> Approval:
+    if run.approval is None:
+        raise Refused("This run has no plan to answer yet.")
+    return run.approval
+
+
+def _follow(run: Run, answer: Answer) -> Run:
+    """Let the run's state follow the verdict."""
+    assert run.approval is not None  # noqa: S101  # set by the caller
+    if run.approval.verdict is Verdict.DENIED:
+        reason = f"{answer.person.name}: {answer.reason}"
+        return advance(run, RunState.DENIED, reason=reason, at=answer.at)
+    if run.approval.verdict is Verdict.GRANTED:
+        return advance(run, RunState.APPROVED)
+    return run
+
+
+def _due(run: Run, now: datetime) -> datetime | None:
+    if run.state is RunState.APPROVED:
+        return now
+    return run.approval.answer_by if run.state is RunState.AWAITING and run.approval else None
+
+
+async def tell(
+    tx: Transaction,
+    run: Run,
+    change: str,
+    *,
+    at: datetime,
+    text: str,
+    by: Person | None = None,
+    kind: TimelineKind = TimelineKind.RUN,
+    type: str = "",
+    outcome: str | None = None,
+) -> None:
+    """Put what happened to a run on the timeline, in the ledger and in the outbox."""
+    actor, name = (by.actor, by.name) if by else ("bot", "Tocsin")
+    await tx.timeline.add(
+        TimelineEntry(
+            subject=run.incident or run.subject,
+            at=at,
+            kind=kind,
+            text=text,
+            actor=actor,
+            actor_name=name,
+        )
+    )
+    await tx.ledger.append(
+        Entry(
+            type=type or f"run.{change.replace(' ', '_')}",
+            actor=actor,
+            at=at,
+            on_behalf_of=run.requester.actor if by is None else None,
+            incident=run.incident,
+            risk=int(run.plan.risk) if run.plan else None,
+            plan_digest=run.plan.digest if run.plan else None,
+            policy_digest=run.plan.policy_digest if run.plan else None,
+            decision_id=run.approval.id if run.approval else None,
+            outcome=outcome,
+            body={"run": run.id, "runbook": run.runbook, "text": text},
+        )
+    )
+    await tx.outbox.add(Happening(kind="run", subject=run.id, change=change, at=at))
