@@ -1,0 +1,187 @@
+"""Incidents with their milestones, timeline entries and post-mortems."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlmodel import col
+
+from bot.domain.errors import NotFound
+from bot.domain.incidents import Incident, IncidentId, Milestone, MilestoneKind
+from bot.domain.people import ChannelId
+from bot.domain.postmortems import Postmortem
+from bot.domain.timeline import TimelineEntry, TimelineKind
+from bot.storage.codec import Codec
+from bot.storage.rows import Rows
+from bot.storage.tables import IncidentRow, MilestoneRow, PostmortemRow, TimelineRow
+
+_incidents = Codec(Incident)
+_postmortems = Codec(Postmortem)
+
+_insert_incident = upsert(IncidentRow)
+_SAVE = _insert_incident.on_conflict_do_update(
+    index_elements=["id"],
+    set_={
+        "channel": _insert_incident.excluded.channel,
+        "is_open": _insert_incident.excluded.is_open,
+        "data": _insert_incident.excluded.data,
+    },
+)
+
+
+class StoredIncidents:
+    """Incidents; their milestones are rows of their own that are only ever added."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def get(self, id: IncidentId) -> Incident:
+        """Return an incident, or raise NotFound."""
+        row = await self._rows.one(select(col(IncidentRow.data)).where(col(IncidentRow.id) == id))
+        if row is None:
+            raise NotFound(f"There is no incident {id}.")
+        return await self._whole(row.data)
+
+    async def of_channel(self, channel: ChannelId) -> Incident | None:
+        """Return the incident whose war room a channel is."""
+        row = await self._rows.one(
+            select(col(IncidentRow.data)).where(col(IncidentRow.channel) == channel)
+        )
+        return await self._whole(row.data) if row else None
+
+    async def next_number(self) -> int:
+        """Return the next free number; used and stored within one transaction."""
+        row = await self._rows.one(select(func.max(col(IncidentRow.number)).label("highest")))
+        return (row.highest or 0) + 1 if row else 1
+
+    async def save(self, incident: Incident) -> None:
+        """Add an incident or replace it; milestones are only ever added."""
+        bare = replace(incident, milestones=())
+        await self._rows.execute(
+            _SAVE,
+            {
+                "id": incident.id,
+                "number": incident.number,
+                "channel": incident.channel,
+                "is_open": incident.status.open,
+                "data": _incidents.dump(bare),
+            },
+        )
+        for milestone in incident.milestones:
+            await self._rows.execute(
+                upsert(MilestoneRow).on_conflict_do_nothing(),
+                {
+                    "incident": incident.id,
+                    "kind": milestone.kind.value,
+                    "at": milestone.at,
+                    "by": milestone.by,
+                },
+            )
+
+    async def open(self) -> Sequence[Incident]:
+        """Return incidents people still work on, newest first."""
+        return await self._many(select(col(IncidentRow.data)).where(col(IncidentRow.is_open)))
+
+    async def recent(self, limit: int = 100) -> Sequence[Incident]:
+        """Return the newest incidents."""
+        return await self._many(select(col(IncidentRow.data)).limit(limit))
+
+    async def _many(self, statement: Any) -> Sequence[Incident]:
+        rows = await self._rows.all(statement.order_by(col(IncidentRow.number).desc()))
+        return [await self._whole(row.data) for row in rows]
+
+    async def _whole(self, data: str) -> Incident:
+        incident = _incidents.load(data)
+        rows = await self._rows.all(
+            select(col(MilestoneRow.kind), col(MilestoneRow.at), col(MilestoneRow.by))
+            .where(col(MilestoneRow.incident) == incident.id)
+            .order_by(col(MilestoneRow.at))
+        )
+        return replace(
+            incident,
+            milestones=tuple(
+                Milestone(kind=MilestoneKind(row.kind), at=row.at, by=row.by) for row in rows
+            ),
+        )
+
+
+class StoredTimelines:
+    """Timeline entries."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def add(self, entry: TimelineEntry) -> bool:
+        """Record an entry; say False where its origin is recorded already."""
+        result = await self._rows.execute(
+            upsert(TimelineRow).on_conflict_do_nothing(),
+            {
+                "subject": entry.subject,
+                "at": entry.at,
+                "kind": entry.kind.value,
+                "text": entry.text,
+                "actor": entry.actor,
+                "actor_name": entry.actor_name,
+                "origin": entry.origin or None,
+            },
+        )
+        return result.rowcount == 1
+
+    async def of(self, subjects: Collection[str]) -> Sequence[TimelineEntry]:
+        """Return the entries of some subjects in the order in which things happened."""
+        rows = await self._rows.all(
+            select(*_TIMELINE)
+            .where(col(TimelineRow.subject).in_(subjects))
+            .order_by(col(TimelineRow.at), col(TimelineRow.id))
+        )
+        return [
+            TimelineEntry(
+                subject=row.subject,
+                at=row.at,
+                kind=TimelineKind(row.kind),
+                text=row.text,
+                actor=row.actor,
+                actor_name=row.actor_name,
+                origin=row.origin or "",
+            )
+            for row in rows
+        ]
+
+
+_TIMELINE = tuple(TimelineRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
+
+
+class StoredPostmortems:
+    """Post-mortem drafts, the newest of each incident."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def get(self, incident: IncidentId) -> Postmortem | None:
+        """Return an incident's newest draft."""
+        row = await self._rows.one(
+            select(col(PostmortemRow.data)).where(col(PostmortemRow.incident) == incident)
+        )
+        return _postmortems.load(row.data) if row else None
+
+    async def save(self, postmortem: Postmortem) -> None:
+        """Keep a draft."""
+        statement = upsert(PostmortemRow)
+        await self._rows.execute(
+            statement.on_conflict_do_update(
+                index_elements=["incident"],
+                set_={
+                    "drafted_at": statement.excluded.drafted_at,
+                    "data": statement.excluded.data,
+                },
+            ),
+            {
+                "incident": postmortem.incident,
+                "drafted_at": postmortem.drafted_at,
+                "data": _postmortems.dump(postmortem),
+            },
+        )

@@ -1,0 +1,172 @@
+"""What goes out: the outbox, our own messages; and what happens once: slots, switches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlmodel import col
+
+from bot.domain.events import Happening
+from bot.domain.people import ChannelId
+from bot.ports import Halt, MessageRef, Posted, Queued
+from bot.storage.rows import Rows
+from bot.storage.tables import OutboxRow, PostedRow, SlotRow, SwitchRow
+
+EVERYTHING = "everything"
+
+
+class StoredOutbox:
+    """Events on their way to plugins."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def add(self, happening: Happening) -> None:
+        """Queue an event; it is delivered after the commit, at least once."""
+        await self._rows.execute(
+            insert(OutboxRow),
+            {
+                "kind": happening.kind,
+                "subject": happening.subject,
+                "change": happening.change,
+                "at": happening.at,
+                "due_at": happening.at,
+                "attempts": 0,
+                "heard": "",
+                "reason": "",
+            },
+        )
+
+    async def due(self, *, now: datetime, limit: int) -> Sequence[Queued]:
+        """Return events to deliver now, oldest first."""
+        rows = await self._rows.all(
+            select(*_OUTBOX)
+            .where(col(OutboxRow.due_at) <= now)
+            .order_by(col(OutboxRow.id))
+            .limit(limit)
+        )
+        return [
+            Queued(
+                id=str(row.id),
+                happening=Happening(
+                    kind=row.kind, subject=row.subject, change=row.change, at=row.at
+                ),
+                attempts=row.attempts,
+                heard=frozenset(filter(None, row.heard.split(","))),
+            )
+            for row in rows
+        ]
+
+    async def done(self, id: str) -> None:
+        """Mark an event as heard by everyone."""
+        await self._rows.execute(delete(OutboxRow).where(col(OutboxRow.id) == int(id)))
+
+    async def retry(
+        self, id: str, *, heard: Collection[str], due_at: datetime | None, reason: str
+    ) -> None:
+        """Keep an event for another attempt; without a time it is given up and kept."""
+        await self._rows.execute(
+            update(OutboxRow)
+            .where(col(OutboxRow.id) == int(id))
+            .values(
+                heard=",".join(sorted(heard)),
+                due_at=due_at,
+                reason=reason[:500],
+                attempts=col(OutboxRow.attempts) + 1,
+            )
+        )
+
+
+_OUTBOX = tuple(OutboxRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
+
+
+class StoredMessages:
+    """Where our own messages stand."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def get(self, key: str) -> Posted | None:
+        """Return what is known of a message of ours."""
+        return await self._one(select(*_POSTED).where(col(PostedRow.key) == key))
+
+    async def by_ref(self, ref: MessageRef) -> Posted | None:
+        """Return our message at a place."""
+        return await self._one(
+            select(*_POSTED).where(
+                col(PostedRow.channel) == ref.channel, col(PostedRow.message) == ref.id
+            )
+        )
+
+    async def _one(self, statement: object) -> Posted | None:
+        row = await self._rows.one(statement)  # type: ignore[arg-type]  # a select
+        if row is None:
+            return None
+        channel = ChannelId(row.channel)
+        ref = MessageRef(channel=channel, id=row.message) if row.message else None
+        return Posted(key=row.key, channel=channel, ref=ref, digest=row.digest)
+
+    async def save(self, posted: Posted) -> None:
+        """Remember a message."""
+        statement = upsert(PostedRow)
+        await self._rows.execute(
+            statement.on_conflict_do_update(
+                index_elements=["key"],
+                set_={
+                    "channel": statement.excluded.channel,
+                    "message": statement.excluded.message,
+                    "digest": statement.excluded.digest,
+                },
+            ),
+            {
+                "key": posted.key,
+                "channel": posted.ref.channel if posted.ref else posted.channel,
+                "message": posted.ref.id if posted.ref else None,
+                "digest": posted.digest,
+            },
+        )
+
+
+_POSTED = tuple(PostedRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
+
+
+class StoredSwitches:
+    """The kill switch."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def halted(self) -> Halt | None:
+        """Return who pulled the switch, if it is pulled."""
+        row = await self._rows.one(
+            select(col(SwitchRow.by), col(SwitchRow.at), col(SwitchRow.reason)).where(
+                col(SwitchRow.scope) == EVERYTHING
+            )
+        )
+        return Halt(by=row.by, at=row.at, reason=row.reason) if row else None
+
+    async def set(self, halt: Halt | None) -> None:
+        """Pull the switch, or release it."""
+        await self._rows.execute(delete(SwitchRow).where(col(SwitchRow.scope) == EVERYTHING))
+        if halt is not None:
+            await self._rows.execute(
+                insert(SwitchRow),
+                {"scope": EVERYTHING, "by": halt.by, "at": halt.at, "reason": halt.reason},
+            )
+
+
+class StoredSlots:
+    """Slots of scheduled jobs."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def take(self, job: str, slot: str) -> bool:
+        """Claim a slot; exactly one caller ever gets True for it."""
+        result = await self._rows.execute(
+            upsert(SlotRow).on_conflict_do_nothing(), {"job": job, "slot": slot}
+        )
+        return result.rowcount == 1

@@ -1,0 +1,209 @@
+"""What is stored. Aggregates are kept whole as JSON beside the columns that queries need."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlmodel import Field, SQLModel
+from typing_extensions import override
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment, stored in UTC and returned UTC-aware whatever the database keeps."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class ReceiptRow(SQLModel, table=True):
+    """A request that had its effect."""
+
+    __tablename__ = "receipts"
+    id: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcTime)
+
+
+class DeliveryRow(SQLModel, table=True):
+    """A raw delivery."""
+
+    __tablename__ = "deliveries"
+    id: str = Field(primary_key=True)
+    source: str
+    received_at: datetime = Field(sa_type=UtcTime, index=True)
+    state: str = Field(index=True)
+    reason: str
+    headers: str
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class GroupRow(SQLModel, table=True):
+    """An alert group, whole in `data`."""
+
+    __tablename__ = "alert_groups"
+    __table_args__ = (Index("ix_alert_groups_key", "source", "group_key", "opened_at"),)
+    id: str = Field(primary_key=True)
+    source: str
+    group_key: str
+    opened_at: datetime = Field(sa_type=UtcTime)
+    firing: bool = Field(index=True)
+    data: str
+
+
+class IncidentRow(SQLModel, table=True):
+    """An incident, without its milestones."""
+
+    __tablename__ = "incidents"
+    id: str = Field(primary_key=True)
+    number: int = Field(unique=True)
+    channel: str | None = Field(default=None, index=True)
+    is_open: bool = Field(index=True)
+    data: str
+
+
+class MilestoneRow(SQLModel, table=True):
+    """A milestone: inserted once, never updated."""
+
+    __tablename__ = "milestones"
+    incident: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcTime)
+    by: str
+
+
+class TimelineRow(SQLModel, table=True):
+    """A timeline entry. One origin is recorded once per subject."""
+
+    __tablename__ = "timeline"
+    __table_args__ = (
+        UniqueConstraint("subject", "origin"),
+        Index("ix_timeline_subject", "subject", "at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    at: datetime = Field(sa_type=UtcTime)
+    kind: str
+    text: str
+    actor: str
+    actor_name: str
+    origin: str | None = None
+
+
+class RunRow(SQLModel, table=True):
+    """A run, whole in `data`, with what its claim needs."""
+
+    __tablename__ = "runs"
+    id: str = Field(primary_key=True)
+    subject: str = Field(index=True)
+    incident: str | None = Field(default=None, index=True)
+    created_at: datetime = Field(sa_type=UtcTime)
+    due_at: datetime | None = Field(default=None, sa_type=UtcTime, index=True)
+    lease_until: datetime | None = Field(default=None, sa_type=UtcTime)
+    worker: str | None = None
+    fence: int = 0
+    data: str
+
+
+class EffectRow(SQLModel, table=True):
+    """An intent and, later, its outcome."""
+
+    __tablename__ = "effects"
+    key: str = Field(primary_key=True)
+    run: str = Field(index=True)
+    state: str = Field(index=True)
+    data: str
+
+
+class EntryRow(SQLModel, table=True):
+    """A sealed ledger entry: the exact bytes of its leaf, and its body unless erased."""
+
+    __tablename__ = "ledger_entries"
+    seq: int = Field(
+        sa_column=Column(
+            BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+        )
+    )
+    leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    salt: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class NodeRow(SQLModel, table=True):
+    """A complete subtree of the ledger's Merkle tree."""
+
+    __tablename__ = "ledger_nodes"
+    level: int = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class OutboxRow(SQLModel, table=True):
+    """An event on its way to plugins."""
+
+    __tablename__ = "outbox"
+    __table_args__ = {"sqlite_autoincrement": True}
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    subject: str
+    change: str
+    at: datetime = Field(sa_type=UtcTime)
+    due_at: datetime | None = Field(default=None, sa_type=UtcTime, index=True)
+    attempts: int = 0
+    heard: str = ""
+    reason: str = ""
+
+
+class PostedRow(SQLModel, table=True):
+    """A message of ours."""
+
+    __tablename__ = "posted"
+    __table_args__ = (Index("ix_posted_ref", "channel", "message"),)
+    key: str = Field(primary_key=True)
+    channel: str
+    message: str | None = None
+    digest: str
+
+
+class PostmortemRow(SQLModel, table=True):
+    """The newest draft of an incident's post-mortem."""
+
+    __tablename__ = "postmortems"
+    incident: str = Field(primary_key=True)
+    drafted_at: datetime = Field(sa_type=UtcTime)
+    data: str
+
+
+class SwitchRow(SQLModel, table=True):
+    """A pulled kill switch; no row means that it is not pulled."""
+
+    __tablename__ = "switches"
+    scope: str = Field(primary_key=True)
+    by: str
+    at: datetime = Field(sa_type=UtcTime)
+    reason: str
+
+
+class SlotRow(SQLModel, table=True):
+    """A slot of a scheduled job that somebody took."""
+
+    __tablename__ = "slots"
+    job: str = Field(primary_key=True)
+    slot: str = Field(primary_key=True)
