@@ -1,0 +1,194 @@
+"""Runbook pages: `runbook/v1` files to `Runbook`s, with the lines of their actions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from bot.domain.actions import Risk
+from bot.domain.errors import Refused
+from bot.domain.runbooks import (
+    SECTIONS,
+    ApprovalGroup,
+    Match,
+    Parameter,
+    ParameterKind,
+    Review,
+    Runbook,
+    typed,
+)
+from bot.knowledge.fields import SLUG, Fields
+from bot.knowledge.pages import Page, explanations, markdown, read_page, sections
+from bot.knowledge.problems import Notes
+from bot.knowledge.runbook_steps import StepReader
+
+FORMAT = "runbook/v1"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_DAY = 86400
+
+
+@dataclass(frozen=True)
+class RunbookPage:
+    """A runbook and where its actions are named: `id` or `id/verify` to a line."""
+
+    runbook: Runbook
+    lines: Mapping[str, int]
+
+
+def read_runbook(root: Path, path: Path, notes: Notes) -> RunbookPage | None:
+    """Read one page; None if it has problems, which are in `notes` then.
+
+    Raises:
+        Unparsable: the file is too broken to look for more.
+    """
+    reader = _PageReader(read_page(path), notes)
+    runbook = reader.runbook(path.relative_to(root).as_posix())
+    return RunbookPage(runbook, reader.lines) if notes.clean else None
+
+
+class _PageReader:
+    """Reads one page; what is wrong is noted."""
+
+    def __init__(self, page: Page, notes: Notes) -> None:
+        self.lines: Mapping[str, int] = {}
+        self._page = page
+        self._front = Fields(page.front, notes)
+        self._notes = notes
+
+    def runbook(self, path: str) -> Runbook:
+        front = self._front
+        if front.text("format") not in ("", FORMAT):
+            front.note("format", f"should be {FORMAT}")
+        body = sections(self._page, SECTIONS, self._notes)
+        explained = explanations(body.get("Mitigation", ()), self._notes)
+        parameters = self._parameters()
+        steps = StepReader(self._notes, parameters, explained)
+        self.lines = steps.lines
+        runbook = Runbook(
+            id=front.text("id", form=SLUG),
+            version=front.whole("version", most=1_000_000),
+            title=front.text("title", longest=120),
+            owner=front.text("owner", form=SLUG),
+            review=self._review(),
+            match=self._match(),
+            parameters=tuple(parameters.values()),
+            approval=self._approval(),
+            diagnose=tuple(steps.check(part) for part in front.tables("diagnose")),
+            steps=tuple(steps.step(part) for part in front.tables("steps")),
+            sections={name: markdown(lines) for name, lines in body.items()},
+            path=path,
+            digest=self._page.digest,
+        )
+        self._check_anchors(runbook, explained)
+        front.finish()
+        return runbook
+
+    def _review(self) -> Review:
+        part = self._front.table("reviewed")
+        if part is None:
+            return Review(by="", at=date.min, max_age_days=1)
+        days = part.seconds("max_age", default=180 * _DAY, most=3650 * _DAY) / _DAY
+        if not days.is_integer():
+            part.note("max_age", "should be whole days, such as 180d")
+        review = Review(by=part.text("by"), at=part.day("at"), max_age_days=max(1, int(days)))
+        part.finish()
+        return review
+
+    def _match(self) -> Match:
+        part = self._front.table("match")
+        if part is None:
+            return Match()
+        labels = part.table("labels", required=False)
+        match = Match(
+            alerts=part.texts("alerts"),
+            labels={key: labels.text(key) for key in part.nodes("labels")} if labels else {},
+            services=part.texts("services"),
+            tags=part.texts("tags"),
+        )
+        part.finish()
+        return match
+
+    def _parameters(self) -> dict[str, Parameter]:
+        found: dict[str, Parameter] = {}
+        for name, part in self._front.named_tables("params").items():
+            if _NAME.fullmatch(name) is None:
+                self._notes.add(part.line, f'the parameter "{name}" should look like disk_path')
+            found[name] = self._parameter(name, part)
+        return found
+
+    def _parameter(self, name: str, part: Fields) -> Parameter:
+        parameter = Parameter(
+            name=name,
+            kind=part.choice("type", ParameterKind),
+            label=part.text("from", default="") or None,
+            required=part.flag("required", default=True),
+            default=part.scalar("default"),
+            pattern=self._pattern(part),
+            values=part.texts("values"),
+            description=part.text("description", default=""),
+        )
+        part.finish()
+        if (parameter.kind is ParameterKind.ENUM) != bool(parameter.values):
+            part.note("values", "has to list the choices of an enum, and of nothing else")
+        elif parameter.default is not None:
+            self._check_default(parameter, part)
+        if parameter.kind is ParameterKind.STRING and parameter.label and not parameter.pattern:
+            part.note("from", "takes text from an alert, so the parameter needs a pattern")
+        return parameter
+
+    def _pattern(self, part: Fields) -> str | None:
+        pattern = part.text("pattern", default="")
+        try:
+            re.compile(pattern)
+        except re.error as problem:
+            part.note("pattern", f"is not a regular expression: {problem}")
+            return None
+        return pattern or None
+
+    def _check_default(self, parameter: Parameter, part: Fields) -> None:
+        try:
+            typed(parameter, str(parameter.default))
+        except Refused as refusal:
+            part.note("default", f"does not fit: {refusal.reason}")
+
+    def _approval(self) -> Mapping[Risk, tuple[ApprovalGroup, ...]]:
+        part = self._front.table("approval", required=False)
+        if part is None:
+            return {}
+        found: dict[Risk, tuple[ApprovalGroup, ...]] = {}
+        for risk in (Risk.R1, Risk.R2, Risk.R3, Risk.R4):
+            if risk.name in part:
+                found[risk] = self._groups(part, risk.name)
+        part.finish()
+        return found
+
+    def _groups(self, part: Fields, name: str) -> tuple[ApprovalGroup, ...]:
+        groups: list[ApprovalGroup] = []
+        for entry in part.tables(name):
+            group = ApprovalGroup(
+                group=entry.text("group", form=SLUG), count=entry.whole("count", default=1, most=20)
+            )
+            entry.finish()
+            if any(group.group == other.group for other in groups):
+                entry.note("group", f'names "{group.group}" twice; raise its count instead')
+            groups.append(group)
+        if not groups:
+            part.note(name, "names no group")
+        return tuple(groups)
+
+    def _check_anchors(self, runbook: Runbook, explained: Mapping[str, tuple[int, str]]) -> None:
+        steps = {step.id for step in runbook.steps}
+        for line in self._page.lines:
+            if not line.anchor:
+                continue
+            if line.anchor not in explained:
+                reason = "belongs under Mitigation"
+            elif line.anchor not in steps:
+                reason = "names no step"
+            else:
+                continue
+            self._notes.add(line.number, f"the anchor {{#{line.anchor}}} {reason}")
