@@ -1,0 +1,247 @@
+"""config.toml and the environment, read once into one frozen Settings.
+
+The environment beats the file: `TOCSIN_SLACK__BOT_TOKEN` is `[slack] bot_token`.
+Secrets come from the environment, or from files in the folder that
+`TOCSIN_SECRETS_DIR` names (one file each, named like the variable), and are
+refused in config.toml, since that is meant to be in git.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import override
+
+DEFAULT_PLUGINS = (
+    "alertmanager",
+    "alerts",
+    "triage",
+    "similar",
+    "runbooks",
+    "warroom",
+    "postmortem",
+    "prometheus",
+    "http",
+    "command",
+)
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; each problem names its key and the reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Section(BaseModel):
+    """A section: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BotSection(Section):
+    """What runs, and where it keeps things."""
+
+    plugins: tuple[str, ...] = DEFAULT_PLUGINS
+    data: Path = Path("var")
+    knowledge: Path = Path("knowledge")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class SlackSection(Section):
+    """The connection to Slack."""
+
+    mode: Literal["socket", "http"] = "socket"
+    alerts_channel: str = "alerts"
+    pin_emojis: tuple[str, ...] = ("pushpin", "stopwatch")
+    api_url: str = "https://slack.com/api/"
+    bot_token: SecretStr | None = None
+    app_token: SecretStr | None = None
+    signing_secret: SecretStr | None = None
+
+
+class WebSection(Section):
+    """The web server: webhooks in, health and metrics out."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_body_mb: float = Field(default=10, gt=0, le=1000)
+    max_waiting: int = Field(default=200, gt=0)
+
+
+class SearchSection(Section):
+    """How past incidents and runbooks are found."""
+
+    model: str = "minilm-onnx"
+    meaning: bool = True
+
+
+class ModelSection(Section):
+    """The language model; without a class there is none."""
+
+    class_path: str = ""
+    arguments: Mapping[str, Any] = Field(default_factory=dict)
+    timeout: float = Field(default=20, gt=0, le=300)
+    api_key: SecretStr | None = None
+
+
+class ApprovalsSection(Section):
+    """How long plans wait for answers, and how long consent lasts, in seconds."""
+
+    answer_within: float = Field(default=1800, gt=0)
+    execute_within: float = Field(default=600, gt=0)
+    counts: Mapping[Literal["R0", "R1", "R2", "R3", "R4"], int] = Field(
+        default_factory=lambda: {"R0": 0, "R1": 1, "R2": 1, "R3": 2}
+    )
+
+
+class RunsSection(Section):
+    """How runs are worked on; times in seconds."""
+
+    lease: float = Field(default=15, gt=0)
+    poll: float = Field(default=0.5, gt=0)
+    parallel: int = Field(default=4, gt=0)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TOCSIN_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    bot: BotSection = BotSection()
+    slack: SlackSection = SlackSection()
+    web: WebSection = WebSection()
+    search: SearchSection = SearchSection()
+    llm: ModelSection = ModelSection()
+    approvals: ApprovalsSection = ApprovalsSection()
+    runs: RunsSection = RunsSection()
+    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    _file: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def from_file(self) -> Mapping[str, Any]:
+        """Return what config.toml itself says, to tell secrets in it from secrets beside it."""
+        return self._file
+
+    @property
+    def database(self) -> Path:
+        """Return the path of the database file."""
+        return self.bot.data / "tocsin.db"
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment beat secret files, and both beat config.toml."""
+        if isinstance(settings_cls.model_config.get("secrets_dir"), str):
+            return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
+        return env_settings, init_settings
+
+
+def load(path: Path | None) -> Settings:
+    """Read config.toml (none is fine) and the environment.
+
+    Relative folders are taken from where config.toml stands.
+
+    Raises:
+        SettingsError: naming every key that is wrong, and why.
+    """
+    data = _read(path) if path is not None else {}
+    problems = [
+        f"{key}: is a secret; give it as {_variable(key)}" for key in secrets_in(Settings, data)
+    ]
+    if problems:
+        raise SettingsError(problems)
+    try:
+        settings = _build(data)
+    except ValidationError as error:
+        raise SettingsError(explain(error)) from None
+    settings._file = data  # its own private attribute
+    return _anchored(settings, path.parent if path else Path())
+
+
+def _build(data: Mapping[str, Any]) -> Settings:
+    folder = os.environ.get("TOCSIN_SECRETS_DIR")
+    if not folder:
+        return Settings(**data)
+    if not Path(folder).is_dir():
+        raise SettingsError([f"TOCSIN_SECRETS_DIR: {folder} is not a folder"])
+    secret = type("Settings", (Settings,), {})
+    secret.model_config = {
+        **Settings.model_config,
+        "secrets_dir": folder,
+        "secrets_nested_delimiter": "__",
+    }
+    built = secret(**data)
+    assert isinstance(built, Settings)  # noqa: S101  # by construction
+    return built
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path}: cannot be read: {error}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([f"{path}: is not TOML: {error}"]) from None
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    bot = settings.bot.model_copy(
+        update={
+            "data": folder / settings.bot.data,
+            "knowledge": folder / settings.bot.knowledge,
+        }
+    )
+    anchored = settings.model_copy(update={"bot": bot})
+    anchored._file = settings._file  # its own private attribute
+    return anchored
+
+
+def explain(error: ValidationError, prefix: str = "") -> list[str]:
+    """Return one line per problem: the key and the reason."""
+    return [
+        f"{prefix}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors()
+    ]
+
+
+def secrets_in(model: type[BaseModel], data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Return the keys of secrets that stand in some data."""
+    for name, field in model.model_fields.items():
+        if name not in data:
+            continue
+        if SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            yield f"{prefix}{name}"
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            section = data[name]
+            if isinstance(section, Mapping):
+                yield from secrets_in(field.annotation, section, f"{prefix}{name}.")
+
+
+def _variable(key: str) -> str:
+    return "TOCSIN_" + key.upper().replace(".", "__")
