@@ -1,0 +1,237 @@
+"""`http.get@1` to look, `http.request@1` to change: the same way out for both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.domain.actions import (
+    JSON,
+    Action,
+    ActionCall,
+    ActionFailed,
+    ActionResult,
+    Arguments,
+    DryRun,
+    Effect,
+    Risk,
+)
+from plugins.http.addresses import Resolve, checked_address, resolve
+from plugins.http.exchange import Answer, Exchange, OutcomeUnknown, check_headers, send
+from plugins.http.targets import Origin, Target, allowed
+
+_SHOWN_BODY = 2_000
+_HIDDEN = "(hidden)"
+
+_HEADERS: Mapping[str, JSON] = {
+    "type": "object",
+    "maxProperties": 20,
+    "additionalProperties": {"type": "string"},
+}
+_URL: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": 2000}
+_CREDENTIAL: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": 100}
+_GET: Mapping[str, JSON] = {
+    "type": "object",
+    "properties": {
+        "url": _URL,
+        "headers": _HEADERS,
+        "credential": _CREDENTIAL,
+        "pointer": {"type": "string", "pattern": "^(/.*)?$", "maxLength": 300},
+    },
+    "required": ["url"],
+    "additionalProperties": False,
+}
+_REQUEST: Mapping[str, JSON] = {
+    "type": "object",
+    "properties": {
+        "method": {"enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]},
+        "url": _URL,
+        "headers": _HEADERS,
+        "credential": _CREDENTIAL,
+        "json": {},
+        "body": {"type": "string", "maxLength": 65536},
+        "expect": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 20,
+            "items": {"type": "integer", "minimum": 200, "maximum": 499},
+        },
+    },
+    "required": ["method", "url"],
+    "not": {"required": ["json", "body"]},
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A credential: the header it travels in, its value, and the hosts that may see it."""
+
+    header: str
+    value: str = field(repr=False)
+    hosts: frozenset[Origin] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What requests may do. `timeout` is in seconds, `largest` in bytes of the answer."""
+
+    hosts: frozenset[Origin] = frozenset()
+    private: frozenset[Origin] = frozenset()
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    timeout: float = 10.0
+    largest: int = 65_536
+
+
+class HttpActions:
+    """The two actions, within their limits."""
+
+    def __init__(self, limits: Limits, resolve: Resolve = resolve) -> None:
+        self._limits = limits
+        self._resolve = resolve
+
+    def all(self) -> Sequence[Action]:
+        """Return the actions for the registry."""
+        return (
+            Action(
+                name="http.get",
+                version=1,
+                summary="GET a URL of a listed host: its status, or a number in its JSON.",
+                effect=Effect.READ,
+                risk=Risk.R0,
+                idempotent=True,
+                arguments=_GET,
+                handler=self.get,
+            ),
+            Action(
+                name="http.request",
+                version=1,
+                summary="Send a request to a listed host.",
+                effect=Effect.MUTATE,
+                risk=Risk.R2,
+                idempotent=False,
+                arguments=_REQUEST,
+                handler=self.request,
+                dry_run=self.preview,
+            ),
+        )
+
+    async def get(self, call: ActionCall) -> ActionResult:
+        """Look at a URL. The value is the number at `pointer`, or else the status."""
+        try:
+            target, answer = await self._exchange("GET", call, b"")
+        except OutcomeUnknown as error:
+            raise ActionFailed(str(error)) from error
+        pointer = call.arguments.get("pointer")
+        if pointer is None:
+            return self._result(target, answer, value=float(answer.status))
+        if answer.status != 200:
+            raise ActionFailed(f"{target.shown} answered {answer.status}")
+        number = number_at(answer.json, pointer)
+        return self._result(target, answer, value=number)
+
+    async def preview(self, call: ActionCall) -> DryRun:
+        """Show what would be sent, and refuse beforehand what would be refused then."""
+        arguments = call.arguments
+        target, _ = self._prepare(arguments)
+        lines = [f"{arguments['method']} {target.shown}"]
+        if "?" in target.path:
+            lines.append("with a query (see the arguments)")
+        if credential := arguments.get("credential"):
+            lines.append(f"with the credential {credential}")
+        lines += [f"{name}: {value}" for name, value in arguments.get("headers", {}).items()]
+        if body := _content(arguments):
+            lines += ["", body.decode()]
+        return DryRun(diff="\n".join(lines))
+
+    async def request(self, call: ActionCall) -> ActionResult:
+        """Send a request.
+
+        A refusal by the other side (4xx) has changed nothing there; an error of
+        it (5xx) or a redirect leaves open what happened.
+        """
+        content = _content(call.arguments)
+        target, answer = await self._exchange(call.arguments["method"], call, content)
+        expected = call.arguments.get("expect", range(200, 300))
+        if answer.status in expected:
+            return self._result(target, answer, value=float(answer.status))
+        reason = f"{target.shown} answered {answer.status}"
+        if 400 <= answer.status < 500:
+            raise ActionFailed(reason)
+        raise OutcomeUnknown(reason)
+
+    async def _exchange(
+        self, method: str, call: ActionCall, content: bytes
+    ) -> tuple[Target, Answer]:
+        target, headers = self._prepare(call.arguments)
+        if content and "json" in call.arguments:
+            headers.setdefault("Content-Type", "application/json")
+        origin = target.origin
+        private = origin in self._limits.private
+        address = await checked_address(
+            origin.host, origin.port, private=private, resolve=self._resolve
+        )
+        exchange = Exchange(
+            method=method,
+            target=target,
+            address=address,
+            headers=headers,
+            content=content,
+            timeout=min(call.timeout, self._limits.timeout),
+            largest=self._limits.largest,
+        )
+        return target, await send(exchange)
+
+    def _prepare(self, arguments: Arguments) -> tuple[Target, dict[str, str]]:
+        """Check everything that can be checked without the network."""
+        target = allowed(arguments["url"], self._limits.hosts)
+        headers = dict(arguments.get("headers", {}))
+        reserved = frozenset(secret.header.lower() for secret in self._limits.secrets.values())
+        check_headers(headers, reserved)
+        name = arguments.get("credential")
+        if name is None:
+            return target, headers
+        secret = self._limits.secrets.get(name)
+        if secret is None or target.origin not in secret.hosts:
+            raise ActionFailed(f"there is no credential {name} for {target.origin.shown}")
+        return target, {**headers, secret.header: secret.value}
+
+    def _result(self, target: Target, answer: Answer, *, value: float | None) -> ActionResult:
+        text = answer.content.decode("utf-8", "replace")
+        for secret in self._limits.secrets.values():
+            # "Bearer x" may come back whole or as x alone.
+            for part in (secret.value, *secret.value.split()[-1:]):
+                text = text.replace(part, _HIDDEN)
+        number = f", value {value:g}" if value is not None and value != answer.status else ""
+        return ActionResult(
+            summary=f"{target.shown} answered {answer.status}{number}",
+            value=value,
+            data={"status": answer.status, "body": text[:_SHOWN_BODY], "cut": answer.cut},
+        )
+
+
+def _content(arguments: Arguments) -> bytes:
+    if "json" in arguments:
+        return json.dumps(arguments["json"], ensure_ascii=False).encode("utf-8", "replace")
+    return str(arguments.get("body", "")).encode("utf-8", "replace")
+
+
+def number_at(document: JSON, pointer: str) -> float:
+    """Return the number a JSON Pointer (RFC 6901) leads to; true is 1 and false 0.
+
+    Raises:
+        ActionFailed: there is none.
+    """
+    found = document
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            raise ActionFailed(f"the answer has nothing at {pointer}")
+    if not isinstance(found, int | float):
+        raise ActionFailed(f"what the answer has at {pointer} is not a number")
+    return float(found)

@@ -1,0 +1,74 @@
+"""What people do with a run. Handlers only call services; the event that follows redraws."""
+
+from __future__ import annotations
+
+from bot.domain.errors import Refused
+from bot.domain.messages import FieldErrors, Reply
+from bot.domain.runs import RunId
+from bot.plugin import InteractionRequest, PluginContext
+from plugins.runbooks.messages import REASON, denial_form, whole_plan
+
+
+class Answering:
+    """The handlers of a run's buttons."""
+
+    def __init__(self, context: PluginContext) -> None:
+        self._context = context
+
+    async def approve(self, request: InteractionRequest) -> Reply:
+        """Approve the plan that the card showed, with the groups the person is in right now."""
+        id, digest = _shown_plan(request.value)
+        run = await self._context.runs.get(id)
+        asked = (
+            {place.group for place in run.approval.quorum if place.group} if run.approval else ()
+        )
+        groups = await self._context.chat.groups_of(request.caller.person.id, asked)
+        await self._context.runs.approve(id, digest=digest, groups=groups, by=request.caller)
+        return None
+
+    async def plan(self, request: InteractionRequest) -> Reply:
+        """Show a plan that is too long for its message."""
+        return whole_plan(await self._context.runs.get(RunId(request.value)))
+
+    async def deny(self, request: InteractionRequest) -> Reply:
+        """Ask for the reason of a denial."""
+        id, _ = _shown_plan(request.value)
+        run = await self._context.runs.get(id)
+        return denial_form(request.value, run.title)
+
+    async def denied(self, request: InteractionRequest) -> Reply:
+        """Deny the plan that the card showed."""
+        id, digest = _shown_plan(request.value)
+        reason = request.answers.get(REASON, "").strip()
+        if not reason:
+            return FieldErrors({REASON: "A denial needs a reason, for the record."})
+        await self._context.runs.deny(id, digest=digest, reason=reason, by=request.caller)
+        return None
+
+    async def stop(self, request: InteractionRequest) -> Reply:
+        """Cancel a run that waits, or stop one that is under way."""
+        await self._context.runs.stop(RunId(request.value), by=request.caller)
+        return None
+
+    async def undo(self, request: InteractionRequest) -> Reply:
+        """Ask for the run that takes this one's effects back."""
+        await self._context.runs.undo(RunId(request.value), by=request.caller)
+        return None
+
+    async def happened(self, request: InteractionRequest) -> Reply:
+        """Settle a doubt: the effect took place."""
+        await self._context.runs.settle(RunId(request.value), happened="yes", by=request.caller)
+        return None
+
+    async def not_happened(self, request: InteractionRequest) -> Reply:
+        """Settle a doubt: the effect did not take place."""
+        await self._context.runs.settle(RunId(request.value), happened="no", by=request.caller)
+        return None
+
+
+def _shown_plan(value: str) -> tuple[RunId, str]:
+    """Return the run and the digest of the plan that its card showed."""
+    id, separator, digest = value.rpartition(":")
+    if not separator or not id or not digest:
+        raise Refused("This button is from an older version; look at the run's current message.")
+    return RunId(id), digest

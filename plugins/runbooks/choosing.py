@@ -1,0 +1,128 @@
+"""From a wish to a run: suggest, ask for a runbook and its parameters, request it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.domain.errors import NotFound, Refused
+from bot.domain.messages import FieldErrors, Form, Reply
+from bot.domain.runbooks import Runbook
+from bot.plugin import CommandRequest, InteractionRequest, PluginContext
+from plugins.runbooks.forms import CHOICE, choose, faults, given_in, unpack
+from plugins.runbooks.listing import listing
+from plugins.runbooks.pages import page
+from plugins.runbooks.subjects import Subject, subject_in, subject_of
+from plugins.runbooks.suggestions import KIND, Suggestion, direct, searched
+
+_MOST_SEARCHED = 3
+_MOST_LISTED = 5
+
+
+class Choosing:
+    """The handlers that lead to a run."""
+
+    def __init__(self, context: PluginContext) -> None:
+        self._context = context
+
+    async def suggest(self, subject: Subject) -> list[Suggestion]:
+        """Return what fits a subject, best first: direct matches, then the search's."""
+        runbooks = self._context.knowledge.runbooks
+        found = direct(runbooks.values(), subject.group) if subject.group else []
+        if subject.query:
+            known = {suggestion.runbook.id for suggestion in found}
+            others = await self._search(subject.query, subject.name)
+            found += [other for other in others if other.runbook.id not in known]
+        return found
+
+    async def _search(self, query: str, name: str) -> list[Suggestion]:
+        hits = await self._context.search.find(query, kinds=(KIND,), limit=_MOST_SEARCHED)
+        return searched(hits, self._context.knowledge.runbooks, name=name)
+
+    async def open(self, request: InteractionRequest) -> Reply:
+        """Open the form for a subject, with the best suggestion chosen."""
+        subject = await subject_of(self._context, request.value)
+        suggestions = await self.suggest(subject)
+        runbooks = self._context.knowledge.runbooks
+        if not runbooks:
+            raise Refused("There are no runbooks yet.")
+        first = min(runbooks.values(), key=lambda runbook: runbook.title)
+        shown = suggestions[0].runbook if suggestions else first
+        return self._form(subject, shown, suggestions)
+
+    async def pick(self, request: InteractionRequest) -> Reply:
+        """Open the form with one runbook chosen already."""
+        subject_id, runbook = unpack(request.value)
+        subject = await subject_of(self._context, subject_id)
+        return self._form(subject, self._runbook(runbook), await self.suggest(subject))
+
+    async def submit(self, request: InteractionRequest) -> Reply:
+        """Ask for the run, or show the form of another runbook that was chosen."""
+        subject_id, shown = unpack(request.value)
+        runbook = self._runbook(request.answers.get(CHOICE) or shown)
+        subject = await subject_of(self._context, subject_id)
+        if runbook.id != shown:
+            return self._form(subject, runbook, await self.suggest(subject))
+        if not runbook.executable:
+            return page(runbook, today=self._context.clock.now().date())
+        given = given_in(request.answers)
+        if wrong := faults(runbook, given):
+            return FieldErrors(wrong)
+        # The labels have filled the form already; what a person cleared stays cleared.
+        await self._context.runs.request(
+            runbook,
+            given,
+            subject=subject.id,
+            labels={},
+            incident=subject.incident,
+            service=subject.service,
+            by=request.caller,
+        )
+        return None
+
+    async def read(self, request: InteractionRequest) -> Reply:
+        """Show a runbook's page."""
+        return page(self._runbook(request.value), today=self._context.clock.now().date())
+
+    async def command(self, request: CommandRequest) -> Reply:
+        """List the runbooks that fit the channel's incident, or a query."""
+        subject = await subject_in(self._context, request.channel)
+        query = " ".join(request.words)
+        found = await self._asked_for(query) if query else await self.suggest(subject)
+        if not query and not found:
+            found = self._all()
+        return listing(found[:_MOST_LISTED], subject=subject.id, query=query)
+
+    async def _asked_for(self, query: str) -> list[Suggestion]:
+        """Return what a person's words find; they judge it themselves."""
+        runbooks = self._context.knowledge.runbooks
+        hits = await self._context.search.find(query, kinds=(KIND,), limit=_MOST_LISTED)
+        return [
+            Suggestion(
+                runbook=runbooks[hit.document.id],
+                direct=False,
+                reason=", ".join(hit.matched) or "close in meaning",
+            )
+            for hit in hits
+            if hit.document.id in runbooks
+        ]
+
+    def _all(self) -> list[Suggestion]:
+        runbooks = sorted(self._context.knowledge.runbooks.values(), key=lambda r: r.title)
+        return [Suggestion(runbook=r, reason=f"owned by {r.owner}", direct=False) for r in runbooks]
+
+    def _runbook(self, id: str) -> Runbook:
+        runbook = self._context.knowledge.runbooks.get(id)
+        if runbook is None:
+            raise NotFound("This runbook does not exist any more.")
+        return runbook
+
+    def _form(self, subject: Subject, shown: Runbook, suggestions: Sequence[Suggestion]) -> Form:
+        knowledge = self._context.knowledge
+        return choose(
+            knowledge.runbooks,
+            suggestions,
+            shown=shown,
+            subject=subject.id,
+            labels=subject.labels,
+            catalog=knowledge.catalog,
+        )

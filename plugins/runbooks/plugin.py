@@ -1,0 +1,148 @@
+"""The plugin: what it offers, the finding it gives, and where a run's message stands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from typing_extensions import override
+
+from bot.domain.alerts import AlertGroup, AlertStatus
+from bot.domain.errors import NotFound
+from bot.domain.events import RunChanged
+from bot.domain.findings import Finding
+from bot.domain.incidents import Incident, IncidentId
+from bot.domain.messages import Button
+from bot.domain.people import ChannelId
+from bot.domain.runs import Run
+from bot.plugin import (
+    Command,
+    Interaction,
+    Offer,
+    Place,
+    Plugin,
+    PluginContext,
+    PluginSettings,
+)
+from bot.ports import MessageRef
+from plugins.runbooks import messages
+from plugins.runbooks.answering import Answering
+from plugins.runbooks.choosing import Choosing
+from plugins.runbooks.forms import SUBMIT
+from plugins.runbooks.listing import READ
+from plugins.runbooks.subjects import CHANNEL, of_group
+from plugins.runbooks.suggestions import finding
+
+log = logging.getLogger(__name__)
+
+OPEN = "runbooks.open"
+OPEN_FOR_INCIDENT = "runbooks.open_for_incident"
+ORDER = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """Where a run's message stands."""
+
+    channel: ChannelId
+    thread: MessageRef | None = None
+
+
+class Runbooks(Plugin[PluginSettings]):
+    """Suggests runbooks and lets people run them."""
+
+    name: ClassVar[str] = "runbooks"
+
+    def __init__(self, settings: PluginSettings, context: PluginContext) -> None:
+        super().__init__(settings, context)
+        self._choosing = Choosing(context)
+        self._answering = Answering(context)
+
+    @override
+    def commands(self) -> Sequence[Command]:
+        return (
+            Command(
+                root="/incident",
+                verb="runbook",
+                usage="[words]",
+                summary="list the runbooks that fit this incident, or some words",
+                handler=self._choosing.command,
+                aliases=("runbooks",),
+            ),
+        )
+
+    @override
+    def interactions(self) -> Sequence[Interaction]:
+        choosing, answering = self._choosing, self._answering
+        on_alert = Offer(place=Place.ALERT, order=ORDER, button=self._alert_button)
+        on_incident = Offer(place=Place.INCIDENT, order=ORDER, button=self._incident_button)
+        return (
+            Interaction(name=OPEN, handler=choosing.open, offer=on_alert),
+            Interaction(name=OPEN_FOR_INCIDENT, handler=choosing.open, offer=on_incident),
+            Interaction(name=messages.PICK, handler=choosing.pick),
+            Interaction(name=SUBMIT, handler=choosing.submit),
+            Interaction(name=READ, handler=choosing.read),
+            Interaction(name=messages.APPROVE, handler=answering.approve),
+            Interaction(name=messages.WHOLE, handler=answering.plan),
+            Interaction(name=messages.DENY, handler=answering.deny),
+            Interaction(name=messages.DENIED, handler=answering.denied),
+            Interaction(name=messages.STOP, handler=answering.stop),
+            Interaction(name=messages.UNDO, handler=answering.undo),
+            Interaction(name=messages.HAPPENED, handler=answering.happened),
+            Interaction(name=messages.NOT_HAPPENED, handler=answering.not_happened),
+        )
+
+    def _alert_button(self, group: AlertGroup) -> Button | None:
+        if group.status is AlertStatus.RESOLVED or not self.context.knowledge.runbooks:
+            return None
+        return Button(label="Run runbook…", interaction=OPEN, value=group.id)
+
+    def _incident_button(self, incident: Incident) -> Button | None:
+        if not incident.status.open or not self.context.knowledge.runbooks:
+            return None
+        return Button(label="Run runbook…", interaction=OPEN_FOR_INCIDENT, value=incident.id)
+
+    @override
+    async def findings(self, subject: AlertGroup | Incident) -> Sequence[Finding]:
+        if isinstance(subject, Incident):
+            return ()
+        suggestions = await self._choosing.suggest(of_group(subject))
+        return (finding(suggestions, subject),)
+
+    @override
+    async def on_run(self, event: RunChanged) -> None:
+        run = event.run
+        spot = await self._spot(run)
+        if spot is None:
+            log.warning("run %s has no place to be shown", run.id)
+            return
+        runbook = self.context.knowledge.runbooks.get(run.runbook)
+        message = messages.run_message(
+            run, owner=runbook.owner if runbook else "", at=self.context.clock.now()
+        )
+        await self.context.posts.show(
+            f"run:{run.id}", message, channel=spot.channel, thread=spot.thread
+        )
+
+    async def _spot(self, run: Run) -> Spot | None:
+        """Find the incident's channel, or the alert card's thread, or the alerts channel.
+
+        It is asked for every event, but only the first answer counts: once the
+        message stands somewhere, it is updated there.
+        """
+        if run.incident is not None:
+            try:
+                incident = await self.context.incidents.get(IncidentId(run.incident))
+            except NotFound:
+                incident = None
+            if incident is not None and incident.channel is not None:
+                return Spot(channel=incident.channel)
+        if run.subject.startswith(CHANNEL):
+            return Spot(channel=ChannelId(run.subject.removeprefix(CHANNEL)))
+        card = await self.context.posts.get(f"alert:{run.subject}")
+        if card is not None:
+            return Spot(channel=card.channel, thread=card.ref)
+        alerts = self.context.channels().alerts
+        return Spot(channel=alerts) if alerts is not None else None

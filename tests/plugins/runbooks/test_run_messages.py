@@ -1,0 +1,248 @@
+"""The run's message in every state: what it says, which buttons it has, what it fits into."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.domain.approvals import Answer, Place, Verdict
+from bot.domain.messages import (
+    Button,
+    Buttons,
+    Code,
+    Elapsed,
+    Facts,
+    Heading,
+    Message,
+    Moment,
+    Paragraph,
+    PersonName,
+    Quiet,
+    Span,
+    Tone,
+)
+from bot.domain.runs import RunState, StepState
+from plugins.runbooks.messages import run_message, whole_plan
+from plugins.runbooks.steps import measured
+from tests.plugins.runbooks.runbook_samples import (
+    DANA,
+    EVE,
+    NOW,
+    UNDO,
+    approved,
+    plan,
+    planned_step,
+    run,
+    step_record,
+)
+
+
+def draw(made) -> Message:  # type: ignore[no-untyped-def]  # a run
+    return run_message(made, owner="payments", at=NOW)
+
+
+def said(span: Span) -> str:
+    if isinstance(span, str):
+        return span
+    if isinstance(span, PersonName):
+        return span.name
+    if isinstance(span, Moment | Elapsed):
+        return "(time)"
+    return getattr(span, "text", "")
+
+
+def text(message: Message) -> str:
+    lines: list[str] = []
+    for part in message.parts:
+        if isinstance(part, Paragraph | Quiet):
+            lines.append("".join(said(span) for span in part.spans))
+        elif isinstance(part, Heading | Code):
+            lines.append(part.text)
+        elif isinstance(part, Facts):
+            lines += [f"{label}: {''.join(map(said, spans))}" for label, spans in part.pairs]
+    return "\n".join(lines)
+
+
+def buttons(message: Message) -> dict[str, Button]:
+    rows = [part for part in message.parts if isinstance(part, Buttons)]
+    return {button.label: button for row in rows for button in row.buttons}
+
+
+def test_a_draft_says_that_nothing_is_changed_and_can_be_cancelled() -> None:
+    message = draw(run(RunState.DRAFT, approval=None))
+    assert "nothing is changed" in text(message)
+    assert list(buttons(message)) == ["Cancel"]
+
+
+def test_a_waiting_plan_shows_everything_that_is_approved() -> None:
+    message = draw(run(RunState.AWAITING))
+    shown = text(message)
+    for piece in (
+        "not ok  Error rate: 0.4 (expected below 0.05)",
+        "ok  Queue: 5",
+        "1. Restart the worker · checkout.restart_worker@1 · R2 (reversible, service-wide)",
+        "- worker 4\n+ worker 5",
+        "With expected_generation=4",
+        "It hangs.",
+        "Confirmed when prometheus.query@1 (query=errors) is below 0.05, 3 times in a row,"
+        " asked every 1 s for at most 1 min.",
+        "If it fails, nothing more is run and people take over.",
+        "Needs: 0 of 1 from @payments-oncall",
+        "Answer by: (time)",
+        f"plan {plan().digest[:12]}",
+        "Asked for by Dana",
+    ):
+        assert piece in shown
+    assert message.tone is Tone.WAITING
+    assert "0 of 1 from @payments-oncall" in message.summary
+
+
+def test_the_buttons_carry_the_run_and_the_digest_that_was_shown() -> None:
+    shown = buttons(draw(run(RunState.AWAITING)))
+    assert list(shown) == ["Approve", "Deny…", "Cancel"]
+    assert shown["Approve"].value == f"r1:{plan().digest}"
+    assert shown["Deny…"].value == f"r1:{plan().digest}"
+    confirm = shown["Approve"].confirm
+    assert confirm is not None
+    assert plan().digest[:12] in confirm.text
+
+
+def test_progress_counts_each_group_and_anyone() -> None:
+    waiting = run(RunState.AWAITING)
+    assert waiting.approval is not None
+    yes = Answer(person=EVE, approve=True, at=NOW, groups=frozenset({"payments-oncall"}))
+    quorum = (Place(group="payments-oncall"), Place(group="", count=1))
+    approval = replace(waiting.approval, quorum=quorum, answers=(yes,))
+    shown = text(draw(replace(waiting, approval=approval)))
+    assert "1 of 1 from @payments-oncall and 0 of 1 from anyone but the requester" in shown
+
+
+def test_an_approved_run_names_the_approver_and_can_be_stopped() -> None:
+    message = draw(approved(RunState.APPROVED))
+    assert "Approved by Eve" in text(message)
+    assert list(buttons(message)) == ["Stop"]
+
+
+def test_a_running_step_shows_its_time() -> None:
+    message = draw(approved(RunState.RUNNING, records=(step_record(StepState.RUNNING),)))
+    assert "Running step 1 of 1." in text(message)
+    assert "Running  1. Restart the worker · 12 s" in text(message)
+
+
+def test_a_verification_shows_the_measured_value_against_the_expectation() -> None:
+    record = step_record(StepState.VERIFYING, value=0.123456)
+    message = draw(
+        approved(
+            RunState.VERIFYING,
+            records=(record,),
+            good_checks=2,
+            verify_by=NOW + timedelta(minutes=1),
+        )
+    )
+    assert "measured 0.1235, expected below 0.05, 2 of 3 in a row" in text(message)
+    assert "Stop" in buttons(message)
+
+
+def test_no_value_is_not_shown_as_a_number() -> None:
+    check = planned_step().verify
+    assert check is not None
+    assert measured(check, None, good=0).startswith("measured nothing yet")
+
+
+def test_a_run_that_is_being_stopped_offers_no_second_stop() -> None:
+    message = draw(approved(RunState.RUNNING, stop_requested_by=DANA))
+    assert "It is being stopped" in text(message)
+    assert buttons(message) == {}
+
+
+def test_success_is_green_and_can_be_undone_where_there_is_an_undo() -> None:
+    done = step_record(StepState.DONE, summary="verified: 0 errors", ended_at=NOW)
+    made = approved(RunState.SUCCEEDED, records=(done,), ended_at=NOW)
+    message = draw(made)
+    assert message.tone is Tone.GOOD
+    assert "Succeeded and verified. It took 12 s." in text(message)
+    assert "Done  1. Restart the worker · verified: 0 errors · 12 s" in text(message)
+    assert buttons(message) == {}
+    assert list(buttons(draw(replace(made, undoes=(UNDO,))))) == ["Undo"]
+
+
+def test_success_without_verification_does_not_claim_one() -> None:
+    bare = plan(planned_step(verify=None))
+    message = draw(run(RunState.SUCCEEDED, plan=bare))
+    assert "verified" not in text(message).splitlines()[1]
+
+
+def test_a_failure_says_why_what_stands_and_who_owns_the_page() -> None:
+    failed = approved(
+        RunState.FAILED,
+        reason="not verified within 90 s",
+        undoes=(UNDO,),
+        records=(step_record(StepState.FAILED),),
+    )
+    message = draw(failed)
+    assert message.tone is Tone.FIRING
+    shown = text(message)
+    assert "Failed. not verified within 90 s" in shown
+    assert "can be taken back" in shown
+    assert "payments owns the runbook" in shown
+    assert list(buttons(message)) == ["Undo", "Ask again…"]
+
+
+def test_a_plan_that_could_not_be_made_changed_nothing() -> None:
+    message = draw(run(RunState.FAILED, plan=plan(), reason="The dry run failed."))
+    assert "Nothing was changed." in text(message)
+
+
+def test_a_denial_shows_its_reason() -> None:
+    waiting = run(RunState.DENIED)
+    assert waiting.approval is not None
+    no = Answer(person=EVE, approve=False, at=NOW, reason="wrong worker")
+    approval = replace(waiting.approval, answers=(no,), verdict=Verdict.DENIED)
+    assert "Denied. Eve: wrong worker" in text(draw(replace(waiting, approval=approval)))
+
+
+@pytest.mark.parametrize("state", (RunState.EXPIRED, RunState.CANCELLED))
+def test_an_ended_request_can_be_asked_for_again(state: RunState) -> None:
+    message = draw(run(state, reason="by Dana"))
+    assert buttons(message)["Ask again…"].value == "g1|worker-stuck"
+    assert message.tone is Tone.MUTED
+
+
+def test_a_doubt_says_what_to_do_and_lets_a_person_settle_it() -> None:
+    record = step_record(StepState.IN_DOUBT)
+    message = draw(approved(RunState.IN_DOUBT, records=(record,), reason="no answer in 30 s"))
+    assert "It is not known whether “Restart the worker” took effect. No answer" in text(message)
+    assert list(buttons(message)) == ["It happened", "It did not happen"]
+    assert all(button.confirm is not None for button in buttons(message).values())
+
+
+@pytest.mark.parametrize("state", list(RunState))
+@pytest.mark.parametrize("count", (1, 12, 13, 40))
+def test_every_state_fits_into_one_message(state: RunState, count: int) -> None:
+    steps = tuple(planned_step(id=f"s{n}", title=f"Step {n}") for n in range(count))
+    message = draw(run(state, plan=plan(*steps)))
+    assert len(message.parts) <= 50
+    assert isinstance(message.parts[0], Heading)
+    if state is RunState.AWAITING:
+        assert f"Step {count - 1}" in text(message)
+
+
+def test_a_plan_too_long_for_a_message_is_read_in_a_form_and_nothing_is_cut() -> None:
+    steps = tuple(planned_step(id=f"s{n}", diff=f"line {n}\n" * 200) for n in range(9))
+    waiting = run(RunState.AWAITING, plan=plan(*steps))
+    message = draw(waiting)
+    assert len(text(message)) < 9_000
+    assert "Read all of it before you answer" in text(message)
+    assert next(iter(buttons(message))) == "Whole plan…"
+    form = whole_plan(waiting)
+    assert [part.text for part in form.parts if isinstance(part, Code)] == [s.diff for s in steps]
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_a_run_without_plan_or_approval_can_be_drawn_in_any_state(state: RunState) -> None:
+    assert draw(replace(run(state), plan=None, approval=None, records=())).summary
+
+
+def test_drawing_twice_gives_the_same_message() -> None:
+    made = approved(RunState.VERIFYING, records=(step_record(StepState.VERIFYING),))
+    assert draw(made) == draw(made)

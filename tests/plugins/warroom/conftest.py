@@ -1,0 +1,25 @@
+"""A stage with the war room on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.plugin import PluginSettings
+from plugins.warroom.plugin import Warroom
+from tests.stage import Stage, stage_in
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """Set a stage up."""
+    async with stage_in(tmp_path) as stage:
+        yield stage
+
+
+@pytest.fixture
+def plugin(stage: Stage) -> Warroom:
+    """Make the plugin."""
+    return Warroom(PluginSettings(), stage.context)
