@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from bot import knowledge as pages
 from bot.dispatcher import Dispatcher
 from bot.domain.actions import Risk
 from bot.domain.alerts import AlertGroup
+from bot.domain.incidents import Incident
 from bot.domain.messages import Button, Message
 from bot.domain.people import ChannelId, Person
 from bot.domain.policy import RiskPolicy
@@ -64,9 +65,10 @@ class SystemClock:
 
 @dataclass
 class _Room:
-    """The channel that speaks for alerts, once it is known."""
+    """What is known only later: the channel that speaks for alerts, the buttons on offer."""
 
     alerts: ChannelId | None = None
+    offered: Callable[[Place, AlertGroup | Incident], Sequence[Button]] = lambda *_: ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,7 @@ class App:
         self.core = core
         self.plugins = plugins
         self.offers: Offers = collect(plugins)
+        core.room.offered = self._offered
         self.metrics = CollectorRegistry()
         self.policy = RiskPolicy(counts=_counts(settings))
         self.registry = _registry(self.offers)
@@ -123,7 +126,7 @@ class App:
             context.posts,
             core.clock,
             plugins=[(p.name, p.findings) for p in plugins],
-            offers=self._offered,
+            offers=lambda group: self._offered(Place.ALERT, group),
             channel=lambda: core.room.alerts,
         )
         self.dispatcher = Dispatcher(core.database, core.clock, plugins=plugins, cards=self.cards)
@@ -171,7 +174,6 @@ class App:
             stack.push_async_callback(database.close)
             database.on_commit(self.dispatcher.wake)
             database.on_commit(self.worker.wake)
-            await self.core.search.put(pages.documents(self.core.pages))
             if self.settings.search.meaning:
                 await self.core.search.start()
             stack.push_async_callback(self.core.search.stop)
@@ -228,14 +230,14 @@ class App:
         sections = [await plugin.home_section(viewer) for plugin in self.plugins]
         return [section for section in sections if section is not None]
 
-    def _offered(self, group: AlertGroup) -> Sequence[Button]:
-        """Return the buttons of an alert's card, in their order."""
+    def _offered(self, place: Place, subject: AlertGroup | Incident) -> Sequence[Button]:
+        """Return the buttons of a card, in their order."""
         offers = [
             i.offer
             for i in self.offers.interactions.values()
-            if i.offer is not None and i.offer.place is Place.ALERT
+            if i.offer is not None and i.offer.place is place
         ]
-        buttons = [o.button(group) for o in sorted(offers, key=lambda o: o.order)]
+        buttons = [o.button(subject) for o in sorted(offers, key=lambda o: o.order)]
         return [button for button in buttons if button is not None]
 
 
@@ -296,7 +298,9 @@ def _context(
         incidents=IncidentService(database, clock),
         runs=RunService(database, clock),
         timelines=TimelineService(database, clock),
-        postmortems=PostmortemService(database, clock, prompts=prompts, model=model),
+        postmortems=PostmortemService(
+            database, clock, prompts, model, runbooks=tuple(known.runbooks.values())
+        ),
         posts=PostService(database, chat),
         switches=SwitchService(database, clock),
         knowledge=known,
@@ -306,6 +310,7 @@ def _context(
         clock=clock,
         prompts=prompts,
         model=model,
+        offers=lambda place, subject: room.offered(place, subject),  # noqa: PLW0108  # set later
     )
 
 

@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Coroutine
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -39,6 +40,14 @@ for name, group in (
     ("knowledge", knowledge),
 ):
     cli.add_typer(group, name=name, no_args_is_help=name != "demo")
+
+
+class Format(StrEnum):
+    """How a post-mortem is written."""
+
+    MARKDOWN = "md"
+    HTML = "html"
+
 
 DEMO_FOLDER = Path("var/demo")
 Config = Annotated[
@@ -120,6 +129,8 @@ def serve(config: Config = None) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    for chatty in ("alembic", "faiss", "apscheduler", "uvicorn", "httpx", "slack_bolt"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     _run(app.run)
 
 
@@ -242,7 +253,7 @@ def ledger_show(
 @postmortem.command("export")
 def postmortem_export(
     incident: Annotated[str, typer.Argument(help="an incident's id, such as INC-1")],
-    format: Annotated[str, typer.Option(help="md or html")] = "md",
+    format: Annotated[Format, typer.Option(help="md or html")] = Format.MARKDOWN,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="a file")] = None,
     config: Config = None,
 ) -> None:
@@ -250,15 +261,13 @@ def postmortem_export(
     from bot.domain.incidents import IncidentId  # noqa: PLC0415
     from bot.exports import render  # noqa: PLC0415
 
-    if format not in ("md", "html"):
-        _fail(f"--format: {format!r} is neither md nor html", 2)
     app = _build(_without_tokens(_settings(config)))
 
     async def export() -> None:
         drafted = await app.core.context.postmortems.get(IncidentId(incident.upper()))
         if drafted is None:
             _fail(f"{incident}: no post-mortem was drafted (type /incident postmortem)", 1)
-        text = render(drafted, format)
+        text = render(drafted, format.value)
         if output is None:
             print(text)
         else:

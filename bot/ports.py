@@ -88,8 +88,8 @@ class Chat(Protocol):
         """Show a message in a channel to one person only."""
         ...
 
-    async def tell(self, person: PersonId, message: Message, *, key: str) -> MessageRef:
-        """Send a direct message."""
+    async def direct(self, person: PersonId) -> ChannelId:
+        """Return the channel in which we and a person talk alone."""
         ...
 
     async def create_channel(self, name: str, *, topic: str) -> ChannelId:

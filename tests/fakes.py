@@ -81,7 +81,6 @@ class FakeChat:
         self.channels: dict[ChannelId, FakeChannel] = {}
         self.posts: list[FakePost] = []
         self.whispers: list[tuple[ChannelId, PersonId, Message]] = []
-        self.told: list[tuple[PersonId, str, Message]] = []
         self.reactions: list[tuple[MessageRef, str]] = []
         self.messages: dict[MessageRef, Said] = {}
         self.calls: list[str] = []
@@ -151,13 +150,16 @@ class FakeChat:
         self._known(channel)
         self.whispers.append((channel, person, message))
 
-    async def tell(self, person: PersonId, message: Message, *, key: str) -> MessageRef:
-        """Send a direct message."""
-        self._called("tell")
+    async def direct(self, person: PersonId) -> ChannelId:
+        """Return the direct channel with a person."""
+        self._called("direct")
         if person not in self.people:
             raise ChatError("user_not_found")
-        self.told.append((person, key, message))
-        return self._new_ref(ChannelId(f"D{person}"))
+        name = f"direct-{person}"
+        for channel in self.channels.values():
+            if channel.name == name:
+                return channel.id
+        return self._new_channel(name, ours=False, members=[person]).id
 
     async def create_channel(self, name: str, *, topic: str) -> ChannelId:
         """Create a public channel, or return ours of that name."""

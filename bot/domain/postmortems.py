@@ -29,10 +29,19 @@ from bot.domain.records import Records, called, milestones, moment, names, outco
 from bot.domain.runs import Run
 from bot.domain.timeline import TimelineEntry
 
-__all__ = ["RECORDS", "ActionItem", "CatchUp", "Consent", "Postmortem", "Prose", "Records"]
-__all__ += ["Suggestion", "draft"]
+__all__ = [
+    "FROM_RECORDS",
+    "ActionItem",
+    "CatchUp",
+    "Consent",
+    "Postmortem",
+    "Prose",
+    "Records",
+    "Suggestion",
+    "draft",
+]
 
-RECORDS = "records"
+FROM_RECORDS = "records"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +49,12 @@ class Prose:
     """Running text and who wrote it: `records`, or the name of a language model."""
 
     text: str
-    writer: str = RECORDS
+    writer: str = FROM_RECORDS
 
     @property
     def by_model(self) -> bool:
         """Say whether a language model wrote it."""
-        return self.writer != RECORDS
+        return self.writer != FROM_RECORDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +107,7 @@ class Postmortem:
     @property
     def by_model(self) -> bool:
         """Say whether a language model wrote the summary."""
-        return self.writer != RECORDS
+        return self.writer != FROM_RECORDS
 
     @property
     def digest(self) -> str:

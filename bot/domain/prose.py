@@ -7,7 +7,7 @@ text was refused. Times are UTC, since a document is read in many places.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from bot.domain.alerts import AlertGroup
@@ -35,11 +35,7 @@ def _story(records: Records) -> Iterator[str]:
     service = f" of {incident.service}" if incident.service else ""
     yield f"“{incident.title}” {_tense(records)} a {incident.severity} incident{service}."
     yield _beginning(at, known=called(at[MilestoneKind.DETECTED].by, known))
-    taken = at.get(MilestoneKind.ACKNOWLEDGED)
-    if taken is not None:
-        yield f"{called(taken.by, known)} acknowledged it at {clock(taken.at)}."
-    declared = called(at[MilestoneKind.DECLARED].by, known)
-    yield f"{declared} declared it at {clock(at[MilestoneKind.DECLARED].at)}."
+    yield _taken(at, records, known)
     for run in records.runs:
         yield _told(run)
     yield _ending(records, at)
@@ -49,12 +45,25 @@ def _tense(records: Records) -> str:
     return "is" if records.incident.status.open else "was"
 
 
-def _beginning(at: dict[MilestoneKind, Milestone], *, known: str) -> str:
+def _beginning(at: Mapping[MilestoneKind, Milestone], *, known: str) -> str:
     detected, started = at[MilestoneKind.DETECTED], at.get(MilestoneKind.STARTED)
     if started is None:
         return f"It was noticed at {moment(detected.at)}."
     waited = duration((detected.at - started.at).total_seconds())
     return f"It began at {moment(started.at)}, and {known} reported it {waited} later."
+
+
+def _taken(
+    at: Mapping[MilestoneKind, Milestone], records: Records, known: Mapping[str, str]
+) -> str:
+    taken, declared = at.get(MilestoneKind.ACKNOWLEDGED), at[MilestoneKind.DECLARED]
+    words = f"declared the incident at {clock(declared.at)}"
+    if taken is None:
+        idle = "; nobody acknowledged the alert" if records.groups else ""
+        return f"{called(declared.by, known)} {words}{idle}."
+    first = f"{called(taken.by, known)} acknowledged it at {clock(taken.at)}"
+    same = taken.by == declared.by and taken.at <= declared.at
+    return f"{first} and {words}." if same else f"{first}; {called(declared.by, known)} {words}."
 
 
 def _told(run: Run) -> str:
@@ -64,21 +73,20 @@ def _told(run: Run) -> str:
     return f"“{run.title}”, asked for by {run.requester.name}{consent}: {outcome(run)}{ended}."
 
 
-def _ending(records: Records, at: dict[MilestoneKind, Milestone]) -> str:
+def _ending(records: Records, at: Mapping[MilestoneKind, Milestone]) -> str:
     incident, detected = records.incident, at[MilestoneKind.DETECTED].at
     ends = (
         (MilestoneKind.MITIGATED, "its effect ended"),
         (MilestoneKind.RESOLVED, "it was resolved"),
     )
     told = [
-        f"{words} {duration((at[kind].at - detected).total_seconds())} after it was noticed"
+        f"{words} {duration((at[kind].at - detected).total_seconds())}"
         for kind, words in ends
         if kind in at
     ]
-    if incident.status.open:
-        told.append(f"it is {incident.status}")
-    sentence = _listed(told)
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+    now = f"It is {incident.status}." if incident.status.open else ""
+    ended = f"{_upper(_listed(told))} after it was noticed." if told else ""
+    return f"{ended} {now}".strip()
 
 
 def _listed(words: list[str]) -> str:

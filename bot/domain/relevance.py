@@ -17,14 +17,13 @@ LEAST_COSINE = 0.3  # below it the shared words mean something else
 ENOUGH_COSINE = 0.55  # from here on meaning alone is enough
 
 # Words that every other alert has, so that sharing them tells nothing.
-_COMMON = frozenset(
-    """
-    above alert alerts all almost any been below by down device error errors for from has have
-    high host in instance is job last less level low min minute minutes more node of on only or
-    out over rate remaining s sec second seconds service since target than the threshold time to
-    too total up value was with
-    """.split()
-)
+_COMMON_WORDS = """
+above alert alerts all almost any been below by down device error errors for from has have high
+host in instance is job last less level low min minute minutes more node of on only or out over
+rate remaining sec second seconds service since target than the threshold time to too total up
+value was with
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def telling(hit: Hit) -> tuple[str, ...]:

@@ -121,6 +121,7 @@ class PlannedStep:
     explanation: str = ""
     on_failure: str = "escalate"
     verify: PlannedCheck | None = None
+    commit_point: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,14 +16,13 @@ from typing import TypeVar
 
 from bot.domain.actions import Action
 from bot.domain.catalog import Catalog, PastIncident
-from bot.domain.documents import Document
 from bot.domain.runbooks import Runbook
 from bot.knowledge.action_checks import runbook_problems
 from bot.knowledge.catalog_files import read_catalog, read_incident
 from bot.knowledge.problems import KnowledgeError, Notes, Problem, Unparsable
 from bot.knowledge.runbook_pages import RunbookPage, read_runbook
 
-__all__ = ["Knowledge", "KnowledgeError", "Problem", "check_actions", "documents", "load"]
+__all__ = ["Knowledge", "KnowledgeError", "Problem", "check_actions", "load"]
 
 T = TypeVar("T")
 
@@ -155,33 +154,4 @@ def check_actions(knowledge: Knowledge, references: Mapping[str, Action]) -> tup
         problem
         for runbook in knowledge.runbooks.values()
         for problem in runbook_problems(runbook, knowledge.lines.get(runbook.id, {}), references)
-    )
-
-
-def documents(knowledge: Knowledge) -> Sequence[Document]:
-    """Return the runbooks and past incidents as texts for the search."""
-    runbooks = (_runbook_document(runbook) for runbook in knowledge.runbooks.values())
-    return (*runbooks, *(_incident_document(incident) for incident in knowledge.incidents))
-
-
-def _runbook_document(runbook: Runbook) -> Document:
-    sections = (f"{name}\n{text}" for name, text in runbook.sections.items())
-    return Document(
-        id=runbook.id,
-        kind="runbook",
-        title=runbook.title,
-        text="\n\n".join((*sections, " ".join(runbook.match.tags))).strip(),
-        names=runbook.match.alerts,
-        services=runbook.match.services,
-    )
-
-
-def _incident_document(incident: PastIncident) -> Document:
-    return Document(
-        id=incident.id,
-        kind="incident",
-        title=incident.title,
-        text="\n\n".join((incident.summary, incident.cause, incident.resolution)),
-        services=(incident.service,),
-        created_at=incident.started_at,
     )

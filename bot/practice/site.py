@@ -38,7 +38,8 @@ def site_routes(state: State) -> list[web.RouteDef]:
             autoescape=select_autoescape(["html", "j2"]),
         )
         html = environment.get_template(INDEX).render(team_name=state.name)
-        return web.Response(text=html, content_type="text/html", headers=_FRESH)
+        headers = {**_FRESH, "Content-Security-Policy": _POLICY}
+        return web.Response(text=html, content_type="text/html", headers=headers)
 
     async def asset(request: web.Request) -> web.StreamResponse:
         path = (PAGE / request.match_info["path"]).resolve()
@@ -50,3 +51,7 @@ def site_routes(state: State) -> list[web.RouteDef]:
 
 
 _FRESH = {"Cache-Control": "no-cache"}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'"
+)

@@ -77,9 +77,9 @@ class SlackChat:
         payload = _filled(render(message, now=self._now()))
         await self._api.call("chat.postEphemeral", channel=channel, user=person, **payload)
 
-    async def tell(self, person: PersonId, message: Message, *, key: str) -> MessageRef:
-        """Send a direct message."""
-        return await self.post(await self._channels.direct(person), message, key=key)
+    async def direct(self, person: PersonId) -> ChannelId:
+        """Return the channel in which we and a person talk alone."""
+        return await self._channels.direct(person)
 
     async def create_channel(self, name: str, *, topic: str) -> ChannelId:
         """Create a public channel, or return the one of that name we created before."""

@@ -29,13 +29,16 @@ from bot.plugin import (
 from bot.ports import MessageRef
 from plugins.runbooks import messages
 from plugins.runbooks.answering import Answering
+from plugins.runbooks.asking import Asking
 from plugins.runbooks.choosing import Choosing
 from plugins.runbooks.forms import SUBMIT
 from plugins.runbooks.listing import READ
 from plugins.runbooks.subjects import CHANNEL, of_group
-from plugins.runbooks.suggestions import finding
+from plugins.runbooks.suggestions import document, finding
 
 log = logging.getLogger(__name__)
+
+CHECKED = "checked"  # a look of the verification; nobody is asked anything then
 
 OPEN = "runbooks.open"
 OPEN_FOR_INCIDENT = "runbooks.open_for_incident"
@@ -59,6 +62,12 @@ class Runbooks(Plugin[PluginSettings]):
         super().__init__(settings, context)
         self._choosing = Choosing(context)
         self._answering = Answering(context)
+        self._asking = Asking(context)
+
+    @override
+    async def start(self) -> None:
+        runbooks = self.context.knowledge.runbooks.values()
+        await self.context.search.put([document(runbook) for runbook in runbooks])
 
     @override
     def commands(self) -> Sequence[Command]:
@@ -122,9 +131,11 @@ class Runbooks(Plugin[PluginSettings]):
         message = messages.run_message(
             run, owner=runbook.owner if runbook else "", at=self.context.clock.now()
         )
-        await self.context.posts.show(
+        ref = await self.context.posts.show(
             f"run:{run.id}", message, channel=spot.channel, thread=spot.thread
         )
+        if event.change != CHECKED:
+            await self._asking.update(run, ref)
 
     async def _spot(self, run: Run) -> Spot | None:
         """Find the incident's channel, or the alert card's thread, or the alerts channel.

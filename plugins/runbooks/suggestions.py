@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.domain.alerts import AlertGroup
-from bot.domain.documents import Hit
+from bot.domain.documents import Document, Hit
 from bot.domain.findings import Evidence, Finding, FindingKind
 from bot.domain.relevance import convincing, telling
 from bot.domain.runbooks import Runbook, matches
@@ -105,3 +105,16 @@ def _none(link: str) -> Finding:
     evidence = Evidence(kind="link", ref=link, label="the alert's own link", url=link)
     claim = "No runbook of ours fits; the alert links to one"
     return Finding(kind=FindingKind.RUNBOOK, claim=claim, evidence=(evidence,))
+
+
+def document(runbook: Runbook) -> Document:
+    """Return a runbook as the search keeps it."""
+    sections = (f"{name}\n{text}" for name, text in runbook.sections.items())
+    return Document(
+        id=runbook.id,
+        kind="runbook",
+        title=runbook.title,
+        text="\n\n".join((*sections, " ".join(runbook.match.tags))).strip(),
+        names=runbook.match.alerts,
+        services=runbook.match.services,
+    )

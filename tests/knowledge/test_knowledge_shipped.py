@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from bot.domain.runbooks import (
     Runbook,
     matches,
 )
-from bot.knowledge import Knowledge, check_actions, documents, load
+from bot.knowledge import Knowledge, check_actions, load
 
 SHIPPED = Path(__file__).resolve().parents[2] / "knowledge"
 
@@ -122,18 +121,6 @@ def test_the_incidents_name_runbooks_that_exist_and_three_are_about_the_checkout
 def test_an_outage_of_the_database_reaches_the_checkout(knowledge: Knowledge) -> None:
     assert "checkout" in knowledge.catalog.dependents("postgres-main")
     assert "postgres-main" in knowledge.catalog.dependencies("checkout")
-
-
-def test_runbooks_and_incidents_become_documents_for_the_search(knowledge: Knowledge) -> None:
-    found = {document.id: document for document in documents(knowledge)}
-    assert len(found) == len(knowledge.runbooks) + len(knowledge.incidents)
-    page = found["checkout-worker-stuck"]
-    assert (page.kind, page.services, page.created_at) == ("runbook", ("checkout",), None)
-    assert "CheckoutHighErrorRate" in page.names
-    assert "Mitigation" in page.text
-    incident = found["EX-101"]
-    assert (incident.kind, incident.services) == ("incident", ("checkout",))
-    assert incident.created_at == datetime(2026, 2, 11, 18, 42, tzinfo=UTC)
 
 
 def test_no_page_has_a_line_that_a_narrow_screen_would_have_to_break_in_prose() -> None:

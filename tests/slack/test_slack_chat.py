@@ -72,7 +72,7 @@ async def test_a_whisper_is_seen_by_one_person_only(live: Live) -> None:
 
 async def test_a_direct_message_reaches_the_person(live: Live) -> None:
     chat = live.adapter.chat
-    ref = await chat.tell(PersonId(live.dana.id), note("You lead"), key="role:1")
+    ref = await chat.post(await chat.direct(PersonId(live.dana.id)), note("You lead"), key="role:1")
     assert await chat.find(ref.channel, "role:1") == ref
 
 

@@ -33,7 +33,7 @@ function topbar() {
   const note = el(
     "span",
     { class: "practice-note" },
-    "Practice workspace · nothing leaves this computer",
+    "Practice workspace on this computer",
   );
   part("topbar").replaceChildren(menu, search, note);
 }

@@ -61,6 +61,12 @@ class ListSearch:
 
     dense_ready = False
 
+    def __init__(self) -> None:
+        self.kept: list[Document] = []
+
+    async def put(self, documents: Sequence[Document]) -> None:
+        self.kept += documents
+
     async def find(
         self, query: str, *, kinds: Collection[str], limit: int, before: Any = None
     ) -> Sequence[Hit]:
@@ -88,6 +94,12 @@ class TalkingChat:
 
     async def groups_of(self, person: str, among: Collection[str]) -> frozenset[str]:
         return frozenset(among) & ({"payments-oncall"} if person == EVE.id else set())
+
+    async def members_of(self, group: str) -> Sequence[str]:
+        return ()
+
+    async def link(self, ref: MessageRef) -> str:
+        return "https://chat.example/plan"
 
     async def post(
         self, channel: ChannelId, message: Message, *, key: str, thread: MessageRef | None = None
@@ -420,3 +432,12 @@ async def test_buttons_are_offered_while_something_is_to_be_done(world: World) -
     assert alerts.button(group(alert(status=AlertStatus.RESOLVED))) is None
     assert incidents.button(incident()) is not None
     assert incidents.button(incident(status=IncidentStatus.RESOLVED)) is None
+
+
+async def test_the_search_knows_every_runbook_from_the_start(world: World) -> None:
+    await world.plugin.start()
+    kept = {d.id: d for d in cast("ListSearch", world.context.search).kept}
+    assert set(kept) == set(world.context.knowledge.runbooks)
+    assert kept[STUCK.id].kind == "runbook"
+    assert "CheckoutHighErrorRate" in kept[STUCK.id].names
+    assert "Mitigation" in kept[STUCK.id].text
