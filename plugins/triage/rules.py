@@ -93,7 +93,7 @@ def _read(alert: Alert, catalog: Catalog) -> _Reading | None:
 
 
 def _claim(reading: _Reading) -> str:
-    claim = f"{reading.severity}: {reading.key} label is `{_short(reading.said)}`"
+    claim = f"{reading.severity}: {reading.key} label is “{_short(reading.said)}”"
     service = reading.service
     if service is None:
         return claim
@@ -108,7 +108,7 @@ def _unknown(readings: Iterable[_Reading]) -> Finding:
     strange = sorted({(reading.key, _short(reading.said)) for reading in readings})
     reason = "the alerts have no severity, priority or level label"
     if strange:
-        shown = ", ".join(f"{key} label is `{said}`" for key, said in strange[:_MOST_EVIDENCE])
+        shown = ", ".join(f"{key} label is “{said}”" for key, said in strange[:_MOST_EVIDENCE])
         reason = f"{shown}, which no rule knows"
     return Finding(
         kind=FindingKind.SEVERITY,

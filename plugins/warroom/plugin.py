@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import ClassVar
 
+from pydantic import Field
 from typing_extensions import override
 
 from bot.domain.events import AlertChanged, IncidentChanged, MessagePosted, RunChanged
@@ -14,6 +16,7 @@ from bot.domain.people import Person, Role
 from bot.plugin import (
     Command,
     Interaction,
+    Job,
     Offer,
     Place,
     Plugin,
@@ -25,21 +28,32 @@ from plugins.warroom import forms, messages
 from plugins.warroom.conduct import Conduct
 from plugins.warroom.declaring import DECLARE, Declaring
 from plugins.warroom.keeping import KEEP, Keeping
+from plugins.warroom.reminding import Reminding
 from plugins.warroom.rooms import Rooms
 from plugins.warroom.verbs import Verbs
 
+REMIND_EVERY = 60.0  # seconds between two looks at the open incidents
 
-class Warroom(Plugin[PluginSettings]):
+
+class WarroomSettings(PluginSettings):
+    """`remind_after` is in seconds: how long an incident may go without a commander."""
+
+    remind_after: float = Field(default=600.0, gt=0)
+
+
+class Warroom(Plugin[WarroomSettings]):
     """Opens war rooms and keeps them current."""
 
     name: ClassVar[str] = "warroom"
+    Settings: ClassVar[type[PluginSettings]] = WarroomSettings
 
-    def __init__(self, settings: PluginSettings, context: PluginContext) -> None:
+    def __init__(self, settings: WarroomSettings, context: PluginContext) -> None:
         super().__init__(settings, context)
         self._rooms = Rooms(context)
         self._declaring = Declaring(context)
         self._conduct = Conduct(context, self._rooms)
         self._keeping = Keeping(context)
+        self._reminding = Reminding(context, after=timedelta(seconds=settings.remind_after))
         self._verbs = Verbs(
             context, rooms=self._rooms, conduct=self._conduct, declaring=self._declaring
         )
@@ -77,6 +91,10 @@ class Warroom(Plugin[PluginSettings]):
         )
 
     @override
+    def jobs(self) -> Sequence[Job]:
+        return (Job(name="remind", every=REMIND_EVERY, handler=self._reminding.remind),)
+
+    @override
     async def home_section(self, viewer: Person) -> Message | None:
         incidents = await self.context.incidents.open()
         return messages.open_list(incidents) if incidents else None
@@ -84,6 +102,7 @@ class Warroom(Plugin[PluginSettings]):
     @override
     async def on_incident(self, event: IncidentChanged) -> None:
         await self._rooms.keep(event.incident.id, event.change)
+        await self._reminding.update(event.incident)
 
     @override
     async def on_alert(self, event: AlertChanged) -> None:

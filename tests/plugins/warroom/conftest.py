@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.plugin import PluginSettings
-from plugins.warroom.plugin import Warroom
+from plugins.warroom.plugin import Warroom, WarroomSettings
 from tests.stage import Stage, stage_in
 
 
@@ -22,4 +21,4 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 @pytest.fixture
 def plugin(stage: Stage) -> Warroom:
     """Make the plugin."""
-    return Warroom(PluginSettings(), stage.context)
+    return Warroom(WarroomSettings(), stage.context)
