@@ -19,6 +19,7 @@ from bot.domain.people import Caller, Person
 GroupId = NewType("GroupId", str)
 
 REOPEN_WITHIN = timedelta(minutes=15)
+MOST_RESOLVED = 10_000
 
 
 class AlertStatus(StrEnum):
@@ -135,6 +136,19 @@ class AlertGroup:
         return min((a.starts_at for a in self.alerts), default=self.first_seen)
 
     @property
+    def ended_at(self) -> datetime | None:
+        """Return when the last of the alerts ended, as their source says; None while one fires.
+
+        Word of the end comes late, by minutes where the sender gathers its news;
+        it never comes early, and nothing ends before it was seen.
+        """
+        if self.resolved_at is None:
+            return None
+        ends = [a.ends_at for a in self.alerts if a.ends_at is not None]
+        told = min(max(ends), self.resolved_at) if ends else self.resolved_at
+        return max(told, self.first_seen)
+
+    @property
     def name(self) -> str:
         """Return the name the alerts share, or say how many names there are."""
         names = sorted({a.name for a in self.alerts})
@@ -180,13 +194,19 @@ def opens(notification: Notification, latest: AlertGroup | None, at: datetime) -
 
     A group that fires again within `REOPEN_WITHIN` of its resolution is the
     same story: its card is updated. One that resolves again and never fired in
-    between changes nothing.
+    between changes nothing, and neither does an old report that comes late: its
+    end is known, and nobody would ever resolve a card it opened.
     """
     if latest is None:
         return True
     if latest.resolved_at is None:
         return False
-    fires = any(a.status is AlertStatus.FIRING for a in notification.alerts)
+    known = {a.fingerprint: a for a in latest.alerts}
+    fires = any(
+        a.status is AlertStatus.FIRING
+        and (a.fingerprint not in known or not _outdated(a, known[a.fingerprint]))
+        for a in notification.alerts
+    )
     return fires and at - latest.resolved_at > REOPEN_WITHIN
 
 
@@ -215,7 +235,7 @@ def merge(group: AlertGroup, notification: Notification, at: datetime) -> tuple[
     """
     merged = replace(
         group,
-        alerts=_latest_by_identity(group.alerts, notification.alerts),
+        alerts=_within_bounds(_latest_by_identity(group.alerts, notification.alerts)),
         last_seen=at,
         truncated=notification.truncated,
         notifications=group.notifications + 1,
@@ -236,9 +256,31 @@ def _latest_by_identity(known: Sequence[Alert], news: Sequence[Alert]) -> tuple[
     return tuple(by_identity.values())
 
 
+def _within_bounds(alerts: tuple[Alert, ...]) -> tuple[Alert, ...]:
+    """Forget the alerts that ended longest ago.
+
+    A group may fire for months without a break while alerts with names of their
+    own come and go within it; it is stored whole with every delivery.
+    """
+    resolved = [a for a in alerts if a.status is AlertStatus.RESOLVED]
+    if len(resolved) <= MOST_RESOLVED:
+        return alerts
+    resolved.sort(key=lambda a: a.ends_at or a.starts_at)
+    forgotten = {a.fingerprint for a in resolved[:-MOST_RESOLVED]}
+    return tuple(a for a in alerts if a.fingerprint not in forgotten)
+
+
 def _outdated(news: Alert, known: Alert) -> bool:
-    """Say whether a report is older than what is known: an earlier start, or the
-    same episode firing again after its resolution was seen."""
+    """Say whether a report is older than what is known.
+
+    It is with an earlier start, or when the same episode fires again after its
+    resolution was seen. An end that lies after the known start is no old news
+    whatever its start: two Prometheus servers of a pair see an alert start at
+    slightly different times, and Alertmanager may later tell the earlier one.
+    """
+    resolves = news.status is AlertStatus.RESOLVED and known.status is AlertStatus.FIRING
+    if resolves and news.ends_at is not None and news.ends_at > known.starts_at:
+        return False
     if news.starts_at != known.starts_at:
         return news.starts_at < known.starts_at
     return known.status is AlertStatus.RESOLVED and news.status is AlertStatus.FIRING

@@ -72,8 +72,6 @@ def _facts(group: AlertGroup, at: datetime) -> Facts:
         ("Severity", (_severity(group),)),
         (lasting, (f"{_lasted(group, at)}, since ", Moment(group.starts_at))),
     ]
-    if group.service:
-        pairs.append(("Service", (group.service,)))
     if len(group.alerts) > 1:
         pairs.append(("Alerts", (f"{len(group.firing)} of {len(group.alerts)} firing",)))
     if group.incident:
@@ -99,7 +97,9 @@ def _claims(group: AlertGroup, kind: FindingKind) -> list[Part]:
             parts: list[Part] = [
                 Paragraph((Bold(f"{_TITLES[kind]}: "), finding.claim, _confidence(finding)))
             ]
-            labels = [e.label for e in finding.evidence[:EVIDENCE_SHOWN]]
+            shown = finding.evidence[:EVIDENCE_SHOWN]
+            # An id that stands in the claim is not told twice.
+            labels = [e.label for e in shown if e.label not in finding.claim]
             return [*parts, Quiet((" · ".join(labels),))] if labels else parts
     return []
 
@@ -108,7 +108,7 @@ def _standing(group: AlertGroup, at: datetime) -> tuple[Span, ...]:
     spans: list[Span] = []
     if group.acknowledged_by and group.acknowledged_at:
         person = group.acknowledged_by
-        spans += ["Acknowledged by ", PersonName(person.id, person.name), " "]
+        spans += ["Acknowledged by ", PersonName(person.id, person.name), ", "]
         spans += [Moment(group.acknowledged_at), ". "]
     if group.silenced_until and group.silenced(at):
         spans += ["Silenced until ", Moment(group.silenced_until), ". "]

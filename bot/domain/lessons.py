@@ -113,7 +113,7 @@ def _well(records: Records) -> Iterator[str]:
     consented = [r for r in records.runs if r.records and _consented(r) and _begun(r)]
     if consented:
         yield (
-            f"{_count(len(consented), 'run')} began only after other people had agreed to "
+            f"{_count(len(consented), 'run')} began only after somebody else had agreed to "
             f"exactly {'its plan' if len(consented) == 1 else 'their plans'}."
         )
     told = sum(group.notifications for group in records.groups)
@@ -237,8 +237,8 @@ def _about_knowledge(records: Records, at: datetime) -> Iterator[ActionItem]:
             elif finding.kind is FindingKind.RUNBOOK:
                 used.add(finding.value)
             elif finding.kind is FindingKind.SIMILAR and finding.value:
-                text = f"Find out whether this is {finding.value} again, and why it came back"
-                yield _item(text, finding.claim)
+                text = f"Find out whether {finding.value} came back, and why"
+                yield _item(text, "it looked similar when the alert came in")
     for book in records.runbooks:
         if book.id in used and book.review.stale(at.astimezone(UTC).date()):
             yield _item(f"Review the runbook “{book.title}”", f"last reviewed {book.review.at}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import NewType
 
 PersonId = NewType("PersonId", str)
 ChannelId = NewType("ChannelId", str)
 
 
-class Role(StrEnum):
+class Role(Enum):
     """A part a person plays in an incident."""
 
     COMMANDER = "commander"

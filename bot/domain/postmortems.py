@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from bot.domain.approvals import Answer, Verdict
+from bot.domain.approvals import ANYONE, Answer, Place, Verdict
 from bot.domain.incidents import Incident, IncidentId, Measure, measures
 from bot.domain.lessons import (
     ActionItem,
@@ -25,7 +25,7 @@ from bot.domain.lessons import (
 )
 from bot.domain.people import Person
 from bot.domain.prose import impact, summary
-from bot.domain.records import Records, called, milestones, moment, names, outcome
+from bot.domain.records import Records, called, exact, milestones, names, outcome
 from bot.domain.runs import Run
 from bot.domain.timeline import TimelineEntry
 
@@ -69,7 +69,7 @@ class CatchUp:
 
 @dataclass(frozen=True, kw_only=True)
 class Consent:
-    """One plan: who asked for it, who answered, and what became of it."""
+    """One plan: who asked for it, whose consent it needed, who answered, what became of it."""
 
     run: str
     title: str
@@ -78,6 +78,7 @@ class Consent:
     answers: tuple[str, ...]
     verdict: str
     outcome: str = ""
+    demanded: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,13 +169,23 @@ def _consents(records: Records) -> Iterator[Consent]:
             answers=tuple(map(_answered, run.approval.answers)),
             verdict=_verdict(run),
             outcome=outcome(run),
+            demanded=f"{run.plan.risk.name}: {_demanded(run.approval.quorum)}",
         )
+
+
+def _demanded(quorum: Sequence[Place]) -> str:
+    places = [
+        f"{place.count} of @{place.group}" if place.group != ANYONE else f"{place.count} of anyone"
+        for place in quorum
+        if place.count
+    ]
+    return f"{' and '.join(places)}, not the requester" if places else "nobody's consent"
 
 
 def _answered(answer: Answer) -> str:
     word = "approved" if answer.approve else "denied"
     reason = f": {answer.reason}" if answer.reason else ""
-    return f"{answer.person.name} {word} at {moment(answer.at)}{reason}"
+    return f"{answer.person.name} {word} at {exact(answer.at)}{reason}"
 
 
 def _verdict(run: Run) -> str:

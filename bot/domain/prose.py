@@ -70,14 +70,16 @@ def _told(run: Run) -> str:
     agreed = [a.person.name for a in run.approval.answers if a.approve] if run.approval else []
     consent = f", approved by {_listed(agreed)}" if agreed else ""
     ended = f" ({clock(run.ended_at)})" if run.ended_at else ""
-    return f"“{run.title}”, asked for by {run.requester.name}{consent}: {outcome(run)}{ended}."
+    kind = "The runbook " if run.parent is None else ""
+    asked = f"{kind}“{run.title}”, asked for by {run.requester.name}"
+    return f"{asked}{consent}: {outcome(run)}{ended}."
 
 
 def _ending(records: Records, at: Mapping[MilestoneKind, Milestone]) -> str:
     incident, detected = records.incident, at[MilestoneKind.DETECTED].at
     ends = (
-        (MilestoneKind.MITIGATED, "its effect ended"),
-        (MilestoneKind.RESOLVED, "it was resolved"),
+        (MilestoneKind.MITIGATED, "mitigated"),
+        (MilestoneKind.RESOLVED, "resolved"),
     )
     told = [
         f"{words} {duration((at[kind].at - detected).total_seconds())}"
@@ -85,7 +87,7 @@ def _ending(records: Records, at: Mapping[MilestoneKind, Milestone]) -> str:
         if kind in at
     ]
     now = f"It is {incident.status}." if incident.status.open else ""
-    ended = f"{_upper(_listed(told))} after it was noticed." if told else ""
+    ended = f"The incident was {_listed(told)} after it was noticed." if told else ""
     return f"{ended} {now}".strip()
 
 
@@ -97,26 +99,28 @@ def impact(records: Records) -> str:
     """Say whom it affected and for how long, as far as the record knows."""
     severity = records.incident.severity
     lines = [f"{severity}: {severity.meaning}.", *map(_fired, records.groups)]
-    for words in dict.fromkeys(g.annotation("impact") for g in records.groups):
+    for words in dict.fromkeys(_own_words(g) for g in records.groups):
         if words:
             lines.append(f"The alert's own words: {words.rstrip('.')}.")
     lines.append("How many users were affected is not on record; add it by hand.")
     return " ".join(lines)
 
 
+def _own_words(group: AlertGroup) -> str:
+    return group.annotation("impact") or group.annotation("summary")
+
+
 def _fired(group: AlertGroup) -> str:
     alerts = f"{len(group.alerts)} alert{'' if len(group.alerts) == 1 else 's'}"
-    if group.resolved_at is None:
+    if group.ended_at is None:
         return f"{group.name} ({alerts}) has been firing since {moment(group.starts_at)}."
-    ends = [a.ends_at for a in group.alerts if a.ends_at is not None]
-    end = min(max(ends), group.resolved_at) if ends else group.resolved_at
-    length = duration((end - group.starts_at).total_seconds())
+    length = duration((group.ended_at - group.starts_at).total_seconds())
     return f"{group.name} ({alerts}) fired for {length} from {moment(group.starts_at)}."
 
 
 def catch_up(records: Records, *, at: datetime) -> str:
     """Tell a person who joins now what they need to take part."""
-    incident, known = records.incident, names(records)
+    incident = records.incident
     first = f"{incident.id} “{incident.title}” is {incident.severity} and {incident.status}"
     age = duration((at - incident.declared_at).total_seconds())
     lines = [f"{first}, declared {age} ago by {incident.declared_by.name}."]
@@ -128,9 +132,6 @@ def catch_up(records: Records, *, at: datetime) -> str:
     held = [f"{role.title.lower()} is {person.name}" for role, person in incident.roles.items()]
     lines.append(f"{_upper(', '.join(held))}." if held else "Nobody has taken a role yet.")
     lines += [_told(run) for run in records.runs if not _undone(run)]
-    if records.timeline:
-        last = records.timeline[-1]
-        lines.append(f"Last, at {clock(last.at)}: {_entry(last, called(last.actor, known))}.")
     return " ".join(lines)
 
 

@@ -59,7 +59,7 @@ def _told_by_alerts(records: Records) -> Iterator[Milestone]:
     if taken:
         at, actor = min(taken)
         yield Milestone(kind=MilestoneKind.ACKNOWLEDGED, at=at, by=actor)
-    ends = [g.resolved_at for g in groups if g.resolved_at is not None]
+    ends = [g.ended_at for g in groups if g.ended_at is not None]
     if len(ends) == len(groups):
         yield Milestone(kind=MilestoneKind.MITIGATED, at=max(ends), by="system")
 
@@ -120,6 +120,11 @@ def outcome(run: Run) -> str:
 def moment(at: datetime) -> str:
     """Write a time with its date, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def exact(at: datetime) -> str:
+    """Write a time with its date to the second, in UTC: what evidence is read by."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def clock(at: datetime) -> str:

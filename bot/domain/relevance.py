@@ -9,6 +9,9 @@ alerts that do and do not concern them; they are a judgement, not a probability.
 
 from __future__ import annotations
 
+import re
+
+from bot.domain.alerts import AlertGroup
 from bot.domain.documents import Hit
 
 LEAST_WORDS = 2
@@ -18,12 +21,25 @@ ENOUGH_COSINE = 0.55  # from here on meaning alone is enough
 
 # Words that every other alert has, so that sharing them tells nothing.
 _COMMON_WORDS = """
-above alert alerts all almost any been below by down device error errors for from has have high
-host in instance is job last less level low min minute minutes more node of on only or out over
-rate remaining sec second seconds service since target than the threshold time to too total up
-value was with
+above alert alerts all almost any been below by code down device eight error errors example five
+for four from has have high host in instance is job last less level low many min minute minutes
+more nine node of on one only or out over rate remaining sec second seconds service seven since
+six target ten than the three threshold time to too total two up value was with
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
+_ANNOTATIONS = ("summary", "title", "description", "message")
+_LONGEST_QUERY = 2_000
+_ADDRESS = re.compile(r"\S*://\S*")
+
+
+def query(group: AlertGroup) -> str:
+    """Return what to search for: the alert's name and what its author wrote for people.
+
+    Without web addresses, since their parts are not words about a fault.
+    """
+    words = (group.name, *(group.annotation(key) for key in _ANNOTATIONS), group.service or "")
+    text = " ".join(dict.fromkeys(word for word in words if word))
+    return " ".join(_ADDRESS.sub(" ", text).split())[:_LONGEST_QUERY]
 
 
 def telling(hit: Hit) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ class Expectation:
         return self.equals is None or value == self.equals
 
     def __str__(self) -> str:  # type: ignore[explicit-override]  # not in 3.11's typing
-        bounds = (("above", self.above), ("below", self.below), ("equals", self.equals))
+        bounds = (("above", self.above), ("below", self.below), ("equal to", self.equals))
         return " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
 
 

@@ -37,3 +37,15 @@ class TimelineEntry:
     actor: str = "system"
     actor_name: str = ""
     origin: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Tell it with who did it: `Dana joined the channel`, but `Dana: All is well`.
+
+        What a person wrote stands behind a colon, and so does a text that begins
+        a sentence of its own.
+        """
+        if not self.actor_name:
+            return self.text
+        quoted = self.kind in (TimelineKind.NOTE, TimelineKind.PIN) or self.text[:1].isupper()
+        return f"{self.actor_name}{':' if quoted else ''} {self.text}"

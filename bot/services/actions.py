@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -27,6 +28,7 @@ from bot.domain.actions import (
     Effect,
     Happened,
     Reconciliation,
+    Risk,
 )
 from bot.domain.approvals import Approval, Verdict, satisfied
 from bot.domain.effects import EffectRecord, EffectState
@@ -36,6 +38,7 @@ from bot.domain.runs import Plan, PlannedStep, Run, RunState, StepState, record
 from bot.ports import Claim, Clock, Database, Policy, Transaction
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SUMMARY_LENGTH = 2000
 
@@ -48,6 +51,8 @@ class Registry:
         for action in actions:
             if action.reference in self._actions:
                 raise ValueError(f"two actions are called {action.reference}")
+            if action.effect is not Effect.READ and action.risk is Risk.R0:
+                raise ValueError(f"{action.reference} changes things, so its risk is R1 at least")
             Draft202012Validator.check_schema(dict(action.arguments))
             self._actions[action.reference] = action
 
@@ -112,11 +117,8 @@ class ActionGate:
             raise Refused(f"{uses} changes things, so it cannot be used to look.")
         check_arguments(action, arguments)
         call = ActionCall(key="", arguments=arguments, timeout=timeout)
-        try:
-            async with asyncio.timeout(timeout):
-                return await action.handler(call)
-        except TimeoutError as late:
-            raise ActionFailed(f"{uses} gave no answer within {timeout:g} s") from late
+        seen = await _answer(uses, lambda: action.handler(call), timeout=timeout)
+        return replace(seen, summary=clean(seen.summary))
 
     async def dry_run(self, uses: str, arguments: Arguments, *, timeout: float) -> DryRun | None:
         """Ask an action what it would change; None where it cannot tell.
@@ -127,15 +129,12 @@ class ActionGate:
         """
         action = self.registry.get(uses)
         check_arguments(action, arguments)
-        if action.dry_run is None:
+        dry_run = action.dry_run
+        if dry_run is None:
             return None
-        try:
-            async with asyncio.timeout(timeout):
-                return await action.dry_run(
-                    ActionCall(key="", arguments=arguments, timeout=timeout)
-                )
-        except TimeoutError as late:
-            raise ActionFailed(f"the dry run of {uses} took over {timeout:g} s") from late
+        call = ActionCall(key="", arguments=arguments, timeout=timeout)
+        seen = await _answer(f"the dry run of {uses}", lambda: dry_run(call), timeout=timeout)
+        return replace(seen, diff=clean(seen.diff))
 
     async def perform(self, claim: Claim) -> Settled:
         """Bring about the effect of the run's current step, at most once if need be.
@@ -155,14 +154,23 @@ class ActionGate:
             return Settled(effect=known)
         if known is not None:
             return await self._reconcile(claim, step, known)
-        return await self._attempt(claim, step, attempts=1)
+        intent = await self._intend(claim, step, attempts=1)
+        return await self._carry_out(claim, step, intent)
 
-    async def _attempt(self, claim: Claim, step: PlannedStep, *, attempts: int) -> Settled:
+    async def _carry_out(self, claim: Claim, step: PlannedStep, intent: EffectRecord) -> Settled:
+        """Call the handler, and never past the deadline that the intent announced.
+
+        The deadline counts from the intent: a worker that was held up after it
+        must not act when another may already have looked and found nothing.
+        """
+        left = (_deadline(intent, step) - self._clock.now()).total_seconds()
+        if left <= 0:
+            late = "the worker was held up past the step's time; nothing was run"
+            return await self._complete(claim, step, _failed(intent, late))
         action = self.registry.get(step.uses)
-        intent = await self._intend(claim, step, attempts=attempts)
         call = ActionCall(key=intent.key, arguments=step.arguments, timeout=step.timeout)
         try:
-            async with asyncio.timeout(step.timeout):
+            async with asyncio.timeout(left):
                 result = await action.handler(call)
         except (Refused, ActionFailed) as no:
             return await self._complete(claim, step, _failed(intent, no.reason))
@@ -212,9 +220,13 @@ class ActionGate:
         if run.state is not RunState.RUNNING or run.stop_requested_by is not None:
             raise Refused("The run was stopped; nothing was run.")
         check_authority(plan, approval, first=run.position == 0, now=now)
+        if plan.authorised_by is not None:
+            parent = await tx.runs.get(run.parent) if run.parent else None
+            check_rollback(plan, parent)
         action = self.registry.get(step.uses)
         check_arguments(action, step.arguments)
-        if action.risk > step.risk or action.effect is not step.effect:
+        less_safe = step.idempotent and not action.idempotent
+        if action.risk > step.risk or action.effect is not step.effect or less_safe:
             raise Refused(f"{step.uses} became riskier than what was approved; plan again.")
         if self._policy.digest != plan.policy_digest:
             raise Refused("The policy has changed since this plan was approved; plan again.")
@@ -224,7 +236,7 @@ class ActionGate:
         self, claim: Claim, step: PlannedStep, intent: EffectRecord, *, why: str
     ) -> Settled:
         """Find out whether an effect that broke off took place."""
-        seen = await self._reconciled(step, intent)
+        seen = await self._last_look(step, intent)
         if seen.happened is Happened.YES:
             done = replace(intent, state=EffectState.SUCCEEDED, summary=seen.detail)
             return await self._complete(claim, step, done)
@@ -236,24 +248,44 @@ class ActionGate:
     async def _reconcile(self, claim: Claim, step: PlannedStep, known: EffectRecord) -> Settled:
         """Settle an effect whose worker is gone.
 
-        The world is looked at only after the effect's own deadline, since a
-        request of the dead worker may still be under way until then. What
-        certainly did not happen is done now; what is unknown is repeated only if
-        the action is idempotent, and otherwise handed to a person.
+        What certainly did not happen is done now; what is unknown is repeated
+        only if the action is idempotent, and otherwise handed to a person.
+
+        Raises:
+            Refused: it did not happen and may not be done any more.
         """
-        await self._sleep_until(known.intended_at + timedelta(seconds=step.timeout))
-        seen = await self._reconciled(step, known)
+        seen = await self._last_look(step, known)
         if seen.happened is Happened.YES:
             done = replace(known, state=EffectState.SUCCEEDED, summary=seen.detail)
             return await self._complete(claim, step, done)
-        if seen.happened is Happened.NO or step.idempotent:
-            return await self._attempt(claim, step, attempts=known.attempts + 1)
         doubt = replace(known, state=EffectState.IN_DOUBT, summary=seen.detail)
-        return await self._complete(claim, step, doubt)
+        if seen.happened is Happened.UNKNOWN and not step.idempotent:
+            return await self._complete(claim, step, doubt)
+        try:
+            intent = await self._intend(claim, step, attempts=known.attempts + 1)
+        except Refused as no:
+            # The first attempt has its intent, so it must get an outcome.
+            if seen.happened is Happened.UNKNOWN:
+                return await self._complete(claim, step, doubt)
+            await self._complete(claim, step, _failed(known, f"{seen.detail}; {no.reason}"))
+            raise
+        return await self._carry_out(claim, step, intent)
+
+    async def _last_look(self, step: PlannedStep, effect: EffectRecord) -> Reconciliation:
+        """Look at the world: a yes counts at once, anything else only after the deadline.
+
+        Until then a request of ours, or of a worker that is gone, may still be under way.
+        """
+        left = (_deadline(effect, step) - self._clock.now()).total_seconds()
+        seen = await self._reconciled(step, effect)
+        if seen.happened is Happened.YES or left <= 0:
+            return seen
+        await asyncio.sleep(left)
+        return await self._reconciled(step, effect)
 
     async def _reconciled(self, step: PlannedStep, effect: EffectRecord) -> Reconciliation:
-        action = self.registry.get(step.uses)
-        if action.reconcile is None:
+        action = self.registry.actions.get(step.uses)
+        if action is None or action.reconcile is None:
             return Reconciliation(
                 happened=Happened.UNKNOWN, detail="this action cannot be looked up afterwards"
             )
@@ -286,10 +318,25 @@ class ActionGate:
             await tx.ledger.append(replace(entry, outcome=effect.state.value, body=body))
         return Settled(effect=effect, result=result)
 
-    async def _sleep_until(self, moment: datetime) -> None:
-        seconds = (moment - self._clock.now()).total_seconds()
-        if seconds > 0:
-            await asyncio.sleep(seconds)
+
+async def _answer(what: str, ask: Callable[[], Awaitable[T]], *, timeout: float) -> T:
+    """Wait for a read-only answer; whatever goes wrong is a failure with a reason.
+
+    An error nobody expected must not break the run off that asked: a
+    verification would be repeated for ever.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return await ask()
+    except Refused as no:
+        raise Refused(clean(no.reason)) from no
+    except ActionFailed as no:
+        raise ActionFailed(clean(no.reason)) from no
+    except TimeoutError as late:
+        raise ActionFailed(f"{what} gave no answer within {timeout:g} s") from late
+    except Exception as error:
+        log.exception("%s broke off", what)
+        raise ActionFailed(clean(f"{what} broke off: {type(error).__name__}: {error}")) from error
 
 
 def clean(text: str) -> str:
@@ -323,6 +370,29 @@ def check_authority(plan: Plan, approval: Approval, *, first: bool, now: datetim
         raise Refused("Approvals are missing; nothing was run.")
     if first and approval.execute_by is not None and now >= approval.execute_by:
         raise Refused("The approval has expired; nothing was run. Ask for a new plan.")
+
+
+def check_rollback(plan: Plan, parent: Run | None) -> None:
+    """Hold a rollback against the run whose consent it stands on.
+
+    Raises:
+        Refused: it is not of that run's plan, or does more than take its effects back.
+    """
+    if parent is None or parent.plan is None or plan.authorised_by != parent.plan.digest:
+        raise Refused("The rollback is not of the plan that was approved; nothing was run.")
+    undoes = {f"undo-{u.step}": u for u in parent.undoes}
+    for step in plan.steps:
+        undo = undoes.get(step.id)
+        if undo is None or undo.uses != step.uses or not _within(undo.arguments, step.arguments):
+            raise Refused("The rollback does more than take effects back; nothing was run.")
+
+
+def _within(part: Arguments, whole: Arguments) -> bool:
+    return all(key in whole and whole[key] == value for key, value in part.items())
+
+
+def _deadline(effect: EffectRecord, step: PlannedStep) -> datetime:
+    return effect.intended_at + timedelta(seconds=step.timeout)
 
 
 def _current_step(run: Run) -> PlannedStep:

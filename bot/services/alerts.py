@@ -30,6 +30,13 @@ from bot.domain.timeline import TimelineEntry, TimelineKind
 from bot.ports import Clock, Database, Transaction
 
 LONGEST_SILENCE = timedelta(days=7)
+MOST_FIRING = 1_000
+
+# A ledger entry holds 64 kB, and what plugins and senders write has no end.
+CLAIMS_RECORDED = 30
+LONGEST_TEXT = 300
+LONGEST_REASON = 1_000
+_LONGEST_MODELS = 256
 
 
 class AlertService:
@@ -63,6 +70,7 @@ class AlertService:
 
     async def quarantine(self, delivery: Delivery, reason: str) -> None:
         """Keep a delivery that cannot be understood, with the reason, for replay."""
+        reason = reason[:LONGEST_REASON]
         kept = replace(delivery, state=DeliveryState.QUARANTINED, reason=reason)
         async with self._database.transaction(once=f"delivery:{delivery.id}") as tx:
             await tx.deliveries.add(kept)
@@ -91,11 +99,16 @@ class AlertService:
                     actor=f"plugin:{news.source}",
                     at=at,
                     incident=group.incident,
-                    body={"group": group.id, "name": group.name, "firing": len(group.firing)},
+                    body={
+                        "group": group.id,
+                        "name": group.name[:LONGEST_TEXT],
+                        "firing": len(group.firing),
+                    },
                 )
             )
         if change is Change.RESOLVED:
-            await _reach(tx, group, MilestoneKind.MITIGATED, at=at, by=f"plugin:{news.source}")
+            ended, by = group.ended_at or at, f"plugin:{news.source}"
+            await _reach(tx, group, MilestoneKind.MITIGATED, at=ended, by=by)
         return group.id
 
     async def get(self, id: GroupId) -> AlertGroup:
@@ -104,9 +117,9 @@ class AlertService:
             return await view.groups.get(id)
 
     async def firing(self) -> Sequence[AlertGroup]:
-        """Return groups that still fire, newest first."""
+        """Return groups that still fire, newest first; of very many only the newest."""
         async with self._database.reading() as view:
-            return await view.groups.firing()
+            return await view.groups.firing(limit=MOST_FIRING)
 
     async def acknowledge(self, id: GroupId, *, by: Caller) -> AlertGroup:
         """Let a person take a group.
@@ -150,6 +163,8 @@ class AlertService:
     async def assess(self, id: GroupId, findings: Sequence[Finding]) -> AlertGroup:
         """Keep what the assistant claims about a group, on the record."""
         now = self._clock.now()
+        claims = [f.claim[:LONGEST_TEXT] for f in findings[:CLAIMS_RECORDED]]
+        models = ", ".join(sorted({f.model for f in findings if f.model}))
         async with self._database.transaction() as tx:
             group = await tx.groups.get(id)
             if group.findings == tuple(findings):
@@ -162,8 +177,8 @@ class AlertService:
                     actor="bot",
                     at=now,
                     incident=group.incident,
-                    model_version=", ".join(sorted({f.model for f in findings if f.model})) or None,
-                    body={"group": id, "claims": [f.claim for f in findings]},
+                    model_version=models[:_LONGEST_MODELS] or None,
+                    body={"group": id, "claims": claims, "made": len(findings)},
                 )
             )
         return group
@@ -189,7 +204,7 @@ class AlertService:
                 actor=by.person.actor,
                 at=now,
                 incident=group.incident,
-                body={"group": group.id, "name": group.name},
+                body={"group": group.id, "name": group.name[:LONGEST_TEXT]},
             )
         )
         await tx.outbox.add(_happening(group, change, now))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from bot.domain.alerts import AlertGroup, Change
 from bot.domain.cards import alert_card
@@ -71,7 +72,7 @@ class CardService:
     async def _ask(self, name: str, ask: Asked, group: AlertGroup) -> Sequence[Finding]:
         try:
             async with asyncio.timeout(PATIENCE):
-                return await ask(group)
+                return [replace(finding, plugin=name) for finding in await ask(group)]
         except Exception:  # one plugin's failure must not cost the card
             log.exception("plugin %s could not be asked about %s", name, group.id)
             return ()

@@ -3,7 +3,7 @@
 A run that waits is a row with a time; it holds no task, slot or thread. A run
 that is being moved is held by a lease that a heartbeat prolongs, and every
 write carries the claim's fencing token, so that a worker which lost its lease
-can no longer write.
+can no longer write. What a move is stands in `bot/services/moves.py`.
 """
 
 from __future__ import annotations
@@ -12,41 +12,26 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 
-from bot.domain.actions import ActionCall, ActionFailed, ActionResult
-from bot.domain.approvals import Verdict, expire
-from bot.domain.effects import EffectState
-from bot.domain.errors import Refused, Stale
-from bot.domain.events import Happening
-from bot.domain.people import BOT
-from bot.domain.runs import (
-    PlannedCheck,
-    PlannedStep,
-    PlannedUndo,
-    Run,
-    RunId,
-    RunState,
-    StepState,
-    advance,
-    freeze,
-    record,
-)
+from bot.domain.errors import Stale
+from bot.domain.runs import RunId, RunState
 from bot.ports import Claim, Clock, Database
-from bot.services.actions import ActionGate, Settled
-from bot.services.planning import Draft, Planner
-from bot.services.runs import tell
+from bot.services.actions import ActionGate
+from bot.services.moves import RunMoves
+from bot.services.planning import Planner
 
 log = logging.getLogger(__name__)
-
-Change = Callable[[Run], Run]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How the worker works; times in seconds."""
+    """How the worker works; times in seconds.
+
+    A run whose move breaks off `attempts` times in a row, by an error of ours,
+    is given up rather than tried for ever.
+    """
 
     lease: float = 15.0
     poll: float = 0.5
@@ -68,13 +53,13 @@ class RunWorker:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._gate = gate
-        self._planner = planner
+        self._moves = RunMoves(database, clock, gate=gate, planner=planner)
         self._pace = pace
         self._name = uuid.uuid4().hex[:8]
         self._due = asyncio.Event()
         self._slots = asyncio.Semaphore(pace.parallel)
         self._moving: set[asyncio.Task[None]] = set()
+        self._broken: dict[RunId, int] = {}
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -97,7 +82,7 @@ class RunWorker:
     async def _work(self) -> None:
         while True:
             await self._slots.acquire()
-            claim = await self._claim()
+            claim = await self._claim_if_possible()
             if claim is None:
                 self._slots.release()
                 await self._rest()
@@ -113,8 +98,18 @@ class RunWorker:
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._due.wait(), self._pace.poll)
+            # Not wait_for: in Python 3.11 it can swallow the cancellation that stops us.
+            async with asyncio.timeout(self._pace.poll):
+                await self._due.wait()
         self._due.clear()
+
+    async def _claim_if_possible(self) -> Claim | None:
+        """Claim a run; a database that fails for a while does not end the worker."""
+        try:
+            return await self._claim()
+        except Exception:
+            log.exception("no run could be claimed")
+            return None
 
     async def _claim(self) -> Claim | None:
         now = self._clock.now()
@@ -126,291 +121,37 @@ class RunWorker:
         heart = asyncio.create_task(self._beat(claim))
         try:
             await self.move(claim)
+            self._broken.pop(claim.run.id, None)
         except Stale:
             log.warning("run %s was taken over by another worker", claim.run.id)
         except Exception:  # the lease runs out and the run is tried again
             log.exception("run %s could not be moved", claim.run.id)
+            await self._broke_off(claim)
         finally:
             heart.cancel()
+
+    async def _broke_off(self, claim: Claim) -> None:
+        """Count a move that broke off, and give the run up when it does so again and again."""
+        count = self._broken.get(claim.run.id, 0) + 1
+        self._broken[claim.run.id] = count
+        if count < self._pace.attempts or claim.run.state is RunState.AWAITING:
+            return
+        try:
+            await self._moves.give_up(claim, f"given up after {count} attempts; see the bot's log")
+        except Exception:
+            log.exception("run %s could not be given up", claim.run.id)
 
     async def _beat(self, claim: Claim) -> None:
         while True:
             await asyncio.sleep(self._pace.lease / 3)
             until = self._clock.now() + timedelta(seconds=self._pace.lease)
-            async with self._database.transaction() as tx:
-                if not await tx.runs.extend(claim.run.id, fence=claim.fence, until=until):
-                    return
+            try:
+                async with self._database.transaction() as tx:
+                    if not await tx.runs.extend(claim.run.id, fence=claim.fence, until=until):
+                        return
+            except Exception:  # the next beat may still come in time
+                log.exception("the claim on run %s could not be prolonged", claim.run.id)
 
     async def move(self, claim: Claim) -> None:
-        """Make the one move that is due, whatever the run's state is."""
-        run = claim.run
-        if run.stop_requested_by is not None and not run.state.over:
-            await self._stopped(claim)
-        elif run.state is RunState.DRAFT:
-            await self._plan(claim)
-        elif run.state is RunState.AWAITING:
-            await self._expire(claim)
-        elif run.state is RunState.APPROVED:
-            await self._begin(claim)
-        elif run.state is RunState.RUNNING:
-            await self._perform(claim)
-        elif run.state is RunState.VERIFYING:
-            await self._verify(claim)
-        else:
-            await self._write(claim, lambda r: r, due_at=None)
-
-    async def _stopped(self, claim: Claim) -> None:
-        """End a run that a person stopped, unless an effect of it is still in doubt."""
-        step = claim.run.step
-        if claim.run.state is RunState.RUNNING and step is not None:
-            async with self._database.reading() as view:
-                effect = await view.effects.get(claim.run.effect_key(step))
-            if effect is not None and effect.state is EffectState.INTENDED:
-                await self._perform(claim)
-                return
-        who = claim.run.stop_requested_by
-        reason = f"stopped by {who.name}" if who else "stopped"
-        await self._end(claim, RunState.CANCELLED, reason)
-
-    async def _plan(self, claim: Claim) -> None:
-        now = self._clock.now()
-        try:
-            draft = await self._draft(claim.run, now)
-        except Refused as no:
-            await self._end(claim, RunState.FAILED, no.reason)
-            return
-
-        def planned(run: Run) -> Run:
-            run = replace(freeze(run, draft.plan), approval=draft.approval)
-            granted = draft.approval.verdict is Verdict.GRANTED
-            return advance(run, RunState.APPROVED if granted else RunState.AWAITING)
-
-        due = now if draft.approval.verdict is Verdict.GRANTED else draft.approval.answer_by
-        text = f"planned “{claim.run.title}”: {len(draft.plan.steps)} steps, R{draft.plan.risk:d}"
-        await self._write(claim, planned, due_at=due, change="planned", text=text)
-
-    async def _draft(self, run: Run, now: datetime) -> Draft:
-        if run.parent is None:
-            return await self._planner.plan(run, at=now)
-        async with self._database.reading() as view:
-            parent = await view.runs.get(run.parent)
-        if run.requester.bot:
-            return await self._planner.plan_rollback(run, parent, at=now)
-        return await self._planner.plan_undo(run, parent, at=now)
-
-    async def _expire(self, claim: Claim) -> None:
-        approval = claim.run.approval
-        now = self._clock.now()
-        if approval is None or expire(approval, now).verdict is not Verdict.EXPIRED:
-            await self._write(claim, lambda r: r, due_at=approval.answer_by if approval else None)
-            return
-        await self._end(claim, RunState.EXPIRED, "nobody answered in time; nothing was run")
-
-    async def _begin(self, claim: Claim) -> None:
-        now = self._clock.now()
-        approval = claim.run.approval
-        if approval is None or expire(approval, now).verdict is Verdict.EXPIRED:
-            await self._end(claim, RunState.EXPIRED, "the approval expired before the start")
-            return
-        await self._write(
-            claim,
-            lambda r: advance(r, RunState.RUNNING),
-            due_at=now,
-            change="started",
-            text=f"started “{claim.run.title}”",
-        )
-
-    async def _perform(self, claim: Claim) -> None:
-        step = claim.run.step
-        if step is None:
-            await self._end(claim, RunState.SUCCEEDED, "")
-            return
-        try:
-            settled = await self._gate.perform(claim)
-        except Refused as no:
-            await self._fail(claim, step, no.reason)
-            return
-        if settled.effect.state is EffectState.IN_DOUBT:
-            await self._doubt(claim, step, settled.effect.summary)
-        elif settled.effect.state is EffectState.FAILED:
-            await self._fail(claim, step, settled.effect.summary)
-        elif step.verify is None:
-            await self._next(claim, step, settled, summary=settled.effect.summary)
-        else:
-            await self._start_verifying(claim, step, step.verify, settled)
-
-    async def _start_verifying(
-        self, claim: Claim, step: PlannedStep, check: PlannedCheck, settled: Settled
-    ) -> None:
-        now = self._clock.now()
-        undo = self._undo_of(step, settled)
-
-        def verifying(run: Run) -> Run:
-            run = record(run, step.id, state=StepState.VERIFYING, summary=settled.effect.summary)
-            run = replace(
-                advance(run, RunState.VERIFYING),
-                good_checks=0,
-                verify_by=now + timedelta(seconds=check.within),
-            )
-            return replace(run, undoes=(*run.undoes, undo)) if undo else run
-
-        text = f"{step.title}: {settled.effect.summary}"
-        await self._write(claim, verifying, due_at=now, change="step done", text=text)
-
-    async def _verify(self, claim: Claim) -> None:
-        """Look once, and either count it, give up, or look again later."""
-        run, step = claim.run, claim.run.step
-        if step is None or step.verify is None:
-            await self._end(claim, RunState.FAILED, "there is nothing to verify")
-            return
-        check, value, summary = step.verify, None, ""
-        try:
-            seen = await self._gate.read(check.uses, check.arguments, timeout=check.every + 5)
-            value, summary = seen.value, seen.summary
-        except (Refused, ActionFailed) as no:
-            summary = no.reason
-        good = run.good_checks + 1 if check.expect.holds(value) else 0
-        now = self._clock.now()
-        if good >= check.consecutive:
-            text = f"verified: {summary} ({check.expect}, {good} times in a row)"
-            await self._next(claim, step, None, summary=text)
-        elif run.verify_by is not None and now >= run.verify_by:
-            await self._fail(claim, step, f"not verified within {check.within:g} s: {summary}")
-        else:
-            await self._look_again(claim, step, check, good=good, value=value)
-
-    async def _look_again(
-        self,
-        claim: Claim,
-        step: PlannedStep,
-        check: PlannedCheck,
-        *,
-        good: int,
-        value: float | None,
-    ) -> None:
-        def looked(run: Run) -> Run:
-            return replace(record(run, step.id, value=value), good_checks=good)
-
-        due = self._clock.now() + timedelta(seconds=check.every)
-        first = claim.run.good_checks != good or claim.run.records[claim.run.position].value is None
-        await self._write(claim, looked, due_at=due, change="checked" if first else "")
-
-    async def _next(
-        self, claim: Claim, step: PlannedStep, settled: Settled | None, *, summary: str
-    ) -> None:
-        """Count a step as done and go to the next, or end well."""
-        now = self._clock.now()
-        undo = self._undo_of(step, settled) if settled else None
-        last = claim.run.plan is None or claim.run.position + 1 >= len(claim.run.plan.steps)
-
-        def done(run: Run) -> Run:
-            run = record(run, step.id, state=StepState.DONE, summary=summary, ended_at=now)
-            run = replace(run, position=run.position + 1, good_checks=0, verify_by=None)
-            if undo:
-                run = replace(run, undoes=(*run.undoes, undo))
-            if last:
-                return advance(run, RunState.SUCCEEDED, at=now)
-            return advance(run, RunState.RUNNING) if run.state is not RunState.RUNNING else run
-
-        await self._write(
-            claim,
-            done,
-            due_at=None if last else now,
-            change=RunState.SUCCEEDED.value if last else "step verified",
-            text=f"{step.title}: {summary}",
-        )
-
-    async def _doubt(self, claim: Claim, step: PlannedStep, why: str) -> None:
-        def doubted(run: Run) -> Run:
-            run = record(run, step.id, state=StepState.IN_DOUBT, summary=why)
-            return advance(run, RunState.IN_DOUBT, reason=why)
-
-        text = f"{step.title}: it is not known whether this took place ({why}); a person must look"
-        await self._write(claim, doubted, due_at=None, change="in doubt", text=text)
-
-    async def _fail(self, claim: Claim, step: PlannedStep, why: str) -> None:
-        """End a run at a failed step, and roll back where the plan announced it."""
-        now = self._clock.now()
-        roll_back = step.on_failure == "rollback" and bool(claim.run.undoes)
-        if step.on_failure == "continue":
-            await self._next(claim, step, None, summary=f"failed, and the plan goes on: {why}")
-            return
-
-        def failed(run: Run) -> Run:
-            run = record(run, step.id, state=StepState.FAILED, summary=why, ended_at=now)
-            return advance(run, RunState.FAILED, reason=why, at=now)
-
-        text = f"{step.title} failed: {why}"
-        child = _rollback_of(claim.run, now) if roll_back else None
-        await self._write(claim, failed, due_at=None, change="failed", text=text, child=child)
-
-    async def _end(self, claim: Claim, state: RunState, reason: str) -> None:
-        now = self._clock.now()
-        text = f"“{claim.run.title}” {state}" + (f": {reason}" if reason else "")
-        await self._write(
-            claim,
-            lambda r: _ended(r, state, reason, now),
-            due_at=None,
-            change=state.value,
-            text=text,
-        )
-
-    def _undo_of(self, step: PlannedStep, settled: Settled) -> PlannedUndo | None:
-        action = self._gate.registry.get(step.uses)
-        if action.undo is None:
-            return None
-        call = ActionCall(key=settled.effect.key, arguments=step.arguments, timeout=step.timeout)
-        result = settled.result or ActionResult(
-            summary=settled.effect.summary, value=settled.effect.value
-        )
-        undo = action.undo(call, result)
-        if undo is None:
-            return None
-        return PlannedUndo(
-            step=step.id, title=f"Undo: {step.title}", uses=undo.uses, arguments=undo.arguments
-        )
-
-    async def _write(
-        self,
-        claim: Claim,
-        change_run: Change,
-        *,
-        due_at: datetime | None,
-        change: str = "",
-        text: str = "",
-        child: Run | None = None,
-    ) -> None:
-        """Apply a change to the run as it is now, release the claim, and tell."""
-        now = self._clock.now()
-        async with self._database.transaction() as tx:
-            current = await tx.runs.get(claim.run.id)
-            run = change_run(current)
-            if current.stop_requested_by is not None and not run.state.over:
-                due_at = now
-            await tx.runs.save(run, due_at=due_at, fence=claim.fence)
-            if child is not None:
-                await tx.runs.add(child, due_at=now)
-            if change and text:
-                await tell(tx, run, change, at=now, text=text)
-            elif change:
-                await tx.outbox.add(Happening(kind="run", subject=run.id, change=change, at=now))
-
-
-def _ended(run: Run, state: RunState, reason: str, at: datetime) -> Run:
-    """End a run whatever it is doing; an end it already has stays."""
-    return run if run.state.over else advance(run, state, reason=reason, at=at)
-
-
-def _rollback_of(run: Run, at: datetime) -> Run:
-    return Run(
-        id=RunId(uuid.uuid4().hex[:12]),
-        runbook=run.runbook,
-        title=f"Rollback: {run.title}",
-        parameters={},
-        requester=BOT,
-        subject=run.subject,
-        incident=run.incident,
-        service=run.service,
-        created_at=at,
-        parent=run.id,
-    )
+        """Make the one move of a claimed run that is due."""
+        await self._moves.move(claim)

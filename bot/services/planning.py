@@ -77,8 +77,15 @@ class Planner:
         if failed.plan is None or failed.approval is None:
             raise Refused("There is no approved plan to roll back.")
         parent = failed.plan
+        if draft.plan.risk > parent.risk:
+            raise Refused(
+                "The rollback is riskier than the plan that was approved; undo it by hand."
+            )
         plan = replace(
-            draft.plan, authorised_by=parent.authorised_by or parent.digest, quorum=parent.quorum
+            draft.plan,
+            authorised_by=parent.digest,
+            quorum=parent.quorum,
+            policy_digest=parent.policy_digest,
         )
         consent = replace(failed.approval, execute_within=self._expiries.execute_within)
         return Draft(plan=plan, approval=grant(replace(consent, verdict=Verdict.WAITING), at))
@@ -116,6 +123,7 @@ class Planner:
             explanation=step.explanation,
             on_failure=step.on_failure,
             verify=_check(step.verify, parameters) if step.verify else None,
+            commit_point=step.commit_point,
         )
 
     async def _undo_step(self, undo: PlannedUndo) -> PlannedStep:

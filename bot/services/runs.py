@@ -59,13 +59,13 @@ class RunService:
         """
         if not runbook.executable:
             raise Refused(f"“{runbook.title}” has no steps to run; it is for reading.")
-        resolve(runbook, labels, given)
+        resolve(runbook, labels, given)  # refuses what does not fit
         now = self._clock.now()
         run = Run(
             id=RunId(uuid.uuid4().hex[:12]),
             runbook=runbook.id,
             title=runbook.title,
-            parameters=_words(resolve(runbook, labels, given)),
+            parameters=_words(runbook, labels, given),
             requester=by.person,
             subject=subject,
             incident=incident,
@@ -156,8 +156,11 @@ class RunService:
             done = await tx.runs.get(id)
             if not done.state.over or not done.undoes:
                 raise Refused("There is nothing this run could take back.")
+            if done.state is RunState.IN_DOUBT:
+                raise Refused("First say whether the step in doubt took place.")
             siblings = await tx.runs.of([done.subject])
-            if any(r.parent == id and r.state is not RunState.DENIED for r in siblings):
+            unused = (RunState.DENIED, RunState.EXPIRED)
+            if any(r.parent == id and r.state not in unused for r in siblings):
                 raise Refused("Undoing this run was asked for already.")
             run = Run(
                 id=RunId(uuid.uuid4().hex[:12]),
@@ -182,10 +185,12 @@ class RunService:
         fails; nothing is repeated.
 
         Raises:
-            Refused: there is no doubt, or a bot asks.
+            Refused: there is no doubt, a bot asks, or the answer is neither.
         """
         if by.person.bot:
             raise Refused("A person has to look and say.")
+        if happened not in ("yes", "no"):
+            raise Refused("Say yes or no: did it take place?")
         now = self._clock.now()
         async with self._database.transaction(once=by.request) as tx:
             run = await tx.runs.get(id)
@@ -213,14 +218,25 @@ class RunService:
         return run
 
 
-def _words(parameters: Mapping[str, object]) -> Mapping[str, str]:
-    """Keep parameters as the words they were given in; the plan has the typed values."""
-    return {name: str(value) for name, value in parameters.items() if value is not None}
+def _words(
+    runbook: Runbook, labels: Mapping[str, str], given: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Keep parameters as the words they were given in; the plan has the typed values.
+
+    A typed value would not do: the seconds of a duration are no duration any more.
+    """
+    words = {
+        p.name: given.get(p.name, "").strip() or labels.get(p.label or "", "")
+        for p in runbook.parameters
+    }
+    return {name: text for name, text in words.items() if text}
 
 
 def _open_approval(run: Run) -> Approval:
     if run.approval is None:
         raise Refused("This run has no plan to answer yet.")
+    if run.state is not RunState.AWAITING:
+        raise Refused(f"This run is {run.state} already; nothing was changed.")
     return run.approval
 
 

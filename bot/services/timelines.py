@@ -28,7 +28,7 @@ class TimelineService:
         Raises:
             Refused: the note is empty.
         """
-        clean = text.strip()[:NOTE_LENGTH]
+        clean = _shortened(text.strip())
         if not clean:
             raise Refused("A note needs some text.")
         now = self._clock.now()
@@ -50,7 +50,7 @@ class TimelineService:
     ) -> bool:
         """Record what someone did, with its original time; say False for a repetition."""
         entry = _entry(
-            incident.id, kind, text=text[:NOTE_LENGTH], person=person, at=at, origin=origin
+            incident.id, kind, text=_shortened(text), person=person, at=at, origin=origin
         )
         async with self._database.transaction() as tx:
             return await _record(tx, entry, at=self._clock.now())
@@ -64,6 +64,11 @@ class TimelineService:
         """Return the entries of one subject alone, an alert group's for instance."""
         async with self._database.reading() as view:
             return await view.timeline.of([subject])
+
+
+def _shortened(text: str) -> str:
+    """Cut a text visibly, so that nobody takes a part of it for the whole."""
+    return text if len(text) <= NOTE_LENGTH else f"{text[: NOTE_LENGTH - 1]}…"
 
 
 def _entry(

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from bot.domain.alerts import AlertStatus, Severity
-from bot.domain.approvals import Answer, Verdict
+from bot.domain.approvals import Answer, Place, Verdict
 from bot.domain.findings import Finding, FindingKind
 from bot.domain.incidents import IncidentStatus, MilestoneKind
 from bot.domain.people import Role
@@ -60,9 +60,9 @@ def test_a_good_incident_is_told_in_full() -> None:
     assert pm.summary == (
         "“Checkout is stuck” was a sev2 incident of checkout. It began at 2026-11-20 09:00 UTC, "
         "and alertmanager reported it 1 min later. Ana acknowledged it at 09:03 UTC and declared "
-        "the incident at 09:04 UTC. “Restart the checkout worker”, asked for by Ana, approved by "
-        "Ben: run and verified (09:12 UTC). Its effect ended 13 min and it was resolved 20 min "
-        "after it was noticed."
+        "the incident at 09:04 UTC. The runbook “Restart the checkout worker”, asked for by Ana, "
+        "approved by Ben: run and verified (09:12 UTC). The incident was mitigated 13 min and "
+        "resolved 20 min after it was noticed."
     )
     assert pm.writer == FROM_RECORDS
     assert not pm.by_model
@@ -198,8 +198,26 @@ def test_approvals_name_plan_and_people() -> None:
     (consent,) = drafted().consents
     assert consent.digest == PLAN.digest
     assert consent.requester == "Ana"
-    assert consent.answers == ("Ben approved at 2026-11-20 09:09 UTC",)
+    assert consent.answers == ("Ben approved at 2026-11-20 09:09:00 UTC",)
+    assert consent.demanded == "R2: 1 of @oncall, not the requester"
     assert consent.verdict == "granted"
+
+
+@pytest.mark.parametrize(
+    ("quorum", "demanded"),
+    (
+        ((), "R2: nobody's consent"),
+        ((Place(group="", count=2),), "R2: 2 of anyone, not the requester"),
+        (
+            (Place(group="oncall"), Place(group="dba")),
+            "R2: 1 of @oncall and 1 of @dba, not the requester",
+        ),
+    ),
+)
+def test_an_approval_says_whose_consent_it_needed(quorum: tuple[Place, ...], demanded: str) -> None:
+    run = replace(RUN, approval=replace(APPROVAL, quorum=quorum))
+    (consent,) = drafted(replace(RECORDS, runs=(run,))).consents
+    assert consent.demanded == demanded
 
 
 def test_a_denial_keeps_its_reason() -> None:
@@ -212,7 +230,7 @@ def test_a_denial_keeps_its_reason() -> None:
     )
     (consent,) = drafted(replace(RECORDS, runs=(denied,))).consents
     assert consent.verdict == "denied"
-    assert consent.answers[0].endswith("denied at 2026-11-20 09:09 UTC: not during the sale")
+    assert consent.answers[0].endswith("denied at 2026-11-20 09:09:00 UTC: not during the sale")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +268,7 @@ def test_action_items_follow_from_facts() -> None:
         "Hand out the roles early": "nobody was incident commander or communications lead",
         "Repair the runbook “Restart the checkout worker”": "it failed: timeout",
         "Write a runbook for CheckoutStuck": "No fitting runbook found",
-        "Find out whether this is EX-7 again, and why it came back": SIMILAR.claim,
+        "Find out whether EX-7 came back, and why": "it looked similar when the alert came in",
     }
 
 
@@ -278,6 +296,12 @@ def test_impact_says_what_is_not_known() -> None:
         "09:00 UTC. The alert's own words: Orders wait. How many users were affected is not on "
         "record; add it by hand."
     )
+
+
+def test_the_alerts_summary_stands_in_where_it_names_no_impact() -> None:
+    alert = replace(ALERT, annotations={"summary": "Orders are not processed"})
+    told = impact(replace(RECORDS, groups=(replace(GROUP, alerts=(alert,)),)))
+    assert "The alert's own words: Orders are not processed." in told
 
 
 def test_a_catch_up_tells_where_an_open_incident_stands() -> None:

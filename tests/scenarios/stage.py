@@ -57,7 +57,7 @@ async def until(what: str, look: Callable[[], T | None], patience: float = PATIE
     """Wait for something to come true, and say what did not where it does not."""
     try:
         async with asyncio.timeout(patience):
-            while not (seen := look()):
+            while not (seen := look()):  # noqa: ASYNC110  # another process has no event
                 await asyncio.sleep(0.05)
             return seen
     except TimeoutError:

@@ -1,0 +1,889 @@
+"""The way of one effect: approve, intent, effect, outcome, verify; and all that forbids it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.domain.actions import (
+    Action,
+    ActionCall,
+    ActionFailed,
+    ActionResult,
+    Effect,
+    Risk,
+)
+from bot.domain.approvals import Verdict
+from bot.domain.effects import EffectState
+from bot.domain.errors import AlreadyDone, Refused
+from bot.domain.people import Caller
+from bot.domain.policy import RiskPolicy
+from bot.domain.runbooks import ApprovalGroup, OnFailure
+from bot.domain.runs import RunId, RunState, StepState
+from bot.services.actions import Registry
+from tests.services.gate_world import (
+    ANSWER_WITHIN,
+    DANA,
+    EXECUTE_WITHIN,
+    MARCUS,
+    PRIYA,
+    ROBOT,
+    SHINES,
+    World,
+    step,
+)
+
+Do = Callable[[], None]
+
+
+# The straight way.
+
+
+async def test_an_approved_step_is_done_once_and_verified(world: World) -> None:
+    id = await world.planned(step(verify=SHINES))
+    assert await world.state(id) is RunState.AWAITING
+    await world.approve(id)
+    await world.work(patience=10)
+    run = await world.run(id)
+    assert run.state is RunState.SUCCEEDED
+    assert run.records[0].state is StepState.DONE
+    assert "2 times in a row" in run.records[0].summary
+    assert world.lamp.done == {f"{id}:one": 1}
+    types = [e["type"] for e in world.ledger()]
+    order = ["approval.granted", "action.intent", "action.outcome", "run.succeeded"]
+    assert [t for t in types if t in order] == order
+
+
+async def test_every_entry_about_an_effect_names_the_approved_plan(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    await world.work()
+    run = await world.run(id)
+    assert run.plan is not None
+    assert run.approval is not None
+    about = [e for e in world.ledger() if e["type"].startswith("action.")]
+    assert {e["plan_digest"] for e in about} == {run.plan.digest}
+    assert {e["decision_id"] for e in about} == {run.approval.id}
+    assert {e["policy_digest"] for e in about} == {RiskPolicy().digest}
+
+
+async def test_steps_are_done_in_their_order(world: World) -> None:
+    id = await world.planned(step("one"), step("two"), step("three"))
+    await world.approve(id)
+    await world.work()
+    assert world.lamp.calls == [f"{id}:one", f"{id}:two", f"{id}:three"]
+    assert await world.state(id) is RunState.SUCCEEDED
+
+
+async def test_a_dry_run_pins_what_the_effect_is_bound_to(world: World) -> None:
+    id = await world.planned()
+    run = await world.run(id)
+    assert run.plan is not None
+    assert run.plan.steps[0].arguments == {"seen": 1}
+    assert run.plan.steps[0].diff == "- dark\n+ light"
+
+
+async def test_nothing_happens_before_the_approval(world: World) -> None:
+    id = await world.planned()
+    await world.work(patience=20)
+    assert await world.state(id) is RunState.AWAITING
+    assert world.lamp.calls == []
+
+
+# Consent.
+
+
+async def test_the_requester_cannot_approve(world: World) -> None:
+    id = await world.planned()
+    with pytest.raises(Refused, match="someone else"):
+        await world.approve(id, DANA)
+    await world.work()
+    assert world.lamp.calls == []
+
+
+async def test_a_bot_cannot_approve(world: World) -> None:
+    id = await world.planned()
+    with pytest.raises(Refused, match="never approve"):
+        await world.approve(id, ROBOT)
+
+
+async def test_a_denied_run_is_over(world: World) -> None:
+    id = await world.planned()
+    await world.deny(id)
+    with pytest.raises(Refused):
+        await world.approve(id, MARCUS)
+    await world.work()
+    assert await world.state(id) is RunState.DENIED
+    assert world.lamp.calls == []
+
+
+async def test_a_denial_needs_a_reason(world: World) -> None:
+    id = await world.planned()
+    run = await world.run(id)
+    assert run.plan is not None
+    with pytest.raises(Refused, match="reason"):
+        await world.runs.deny(id, digest=run.plan.digest, reason="  ", by=world.caller(PRIYA))
+
+
+async def test_two_groups_are_filled_by_two_people(world: World) -> None:
+    groups = (ApprovalGroup(group="a"), ApprovalGroup(group="b"))
+    id = await world.planned(approval={Risk.R1: groups})
+    await world.approve(id, PRIYA, "a", "b")
+    await world.work()
+    assert await world.state(id) is RunState.AWAITING
+    with pytest.raises(Refused, match="already"):
+        await world.approve(id, PRIYA, "a", "b")
+    with pytest.raises(Refused, match="not a member"):
+        await world.approve(id, MARCUS)
+    await world.approve(id, MARCUS, "b")
+    await world.work()
+    assert await world.state(id) is RunState.SUCCEEDED
+
+
+async def test_answers_given_at_the_same_time_are_both_kept(world: World) -> None:
+    groups = (ApprovalGroup(group="a"), ApprovalGroup(group="b"))
+    id = await world.planned(approval={Risk.R1: groups})
+    await asyncio.gather(world.approve(id, PRIYA, "a"), world.approve(id, MARCUS, "b"))
+    run = await world.run(id)
+    assert run.state is RunState.APPROVED
+    assert run.approval is not None
+    assert len(run.approval.answers) == 2
+
+
+async def test_an_approval_of_another_plan_is_refused(world: World) -> None:
+    id = await world.planned()
+    with pytest.raises(Refused, match="older plan"):
+        await world.runs.approve(id, digest="f" * 64, groups=frozenset(), by=world.caller(PRIYA))
+
+
+async def test_a_repeated_envelope_does_nothing_twice(world: World) -> None:
+    id = await world.planned(approval={Risk.R1: (ApprovalGroup(group="a", count=2),)})
+    run = await world.run(id)
+    assert run.plan is not None
+    by = Caller(person=PRIYA, request="envelope-7")
+    groups = frozenset({"a"})
+    await world.runs.approve(id, digest=run.plan.digest, groups=groups, by=by)
+    with pytest.raises(AlreadyDone):
+        await world.runs.approve(id, digest=run.plan.digest, groups=groups, by=by)
+    granted = [e for e in world.ledger() if e["type"] == "approval.granted"]
+    assert len(granted) == 1
+
+
+async def test_a_double_click_at_the_same_moment_asks_for_one_run(world: World) -> None:
+    by = Caller(person=DANA, request="envelope-8")
+
+    async def ask() -> None:
+        await world.runs.request(
+            world.book, {}, subject="group", labels={}, incident=None, service=None, by=by
+        )
+
+    outcomes = await asyncio.gather(ask(), ask(), return_exceptions=True)
+    assert sorted(type(o).__name__ for o in outcomes) == ["AlreadyDone", "NoneType"]
+    assert len(await world.runs.recent()) == 1
+
+
+# Time.
+
+
+async def test_an_unanswered_request_expires(world: World) -> None:
+    id = await world.planned()
+    world.clock.advance(seconds=ANSWER_WITHIN)
+    with pytest.raises(Refused, match="expired"):
+        await world.approve(id)
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.EXPIRED
+    assert run.approval is not None
+    assert run.approval.verdict is Verdict.EXPIRED
+    with pytest.raises(Refused):
+        await world.approve(id)
+    assert world.lamp.calls == []
+
+
+async def test_consent_that_is_not_used_in_time_expires(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    world.clock.advance(seconds=EXECUTE_WITHIN)
+    await world.work()
+    assert await world.state(id) is RunState.EXPIRED
+    assert world.lamp.calls == []
+
+
+async def test_consent_may_expire_between_the_start_and_the_first_effect(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    await world.move()
+    assert await world.state(id) is RunState.RUNNING
+    world.clock.advance(seconds=EXECUTE_WITHIN)
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "expired" in run.reason
+    assert world.lamp.calls == []
+
+
+async def test_an_expired_consent_is_not_got_around_by_going_on(world: World) -> None:
+    id = await world.planned(step("one", on_failure=OnFailure.CONTINUE), step("two"))
+    await world.approve(id)
+    await world.move()
+    world.clock.advance(seconds=EXECUTE_WITHIN)
+    await world.work()
+    assert await world.state(id) is RunState.FAILED
+    assert world.lamp.calls == []
+
+
+async def test_a_run_that_has_begun_is_not_left_half_done_by_the_clock(world: World) -> None:
+    id = await world.planned(step("one"), step("two"))
+    await world.approve(id)
+    await world.move()
+    await world.move()
+    world.clock.advance(seconds=EXECUTE_WITHIN)
+    await world.work()
+    assert await world.state(id) is RunState.SUCCEEDED
+
+
+# What forbids an effect.
+
+
+async def test_the_kill_switch_between_approval_and_effect_forbids_it(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    await world.move()
+    await world.switches.halt("wait", by=world.caller(MARCUS))
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "kill switch" in run.reason
+    assert world.lamp.calls == []
+
+
+async def test_the_kill_switch_is_not_got_around_by_going_on(world: World) -> None:
+    id = await world.planned(
+        step("one", on_failure=OnFailure.CONTINUE), step("two", on_failure=OnFailure.CONTINUE)
+    )
+    await world.approve(id)
+    await world.switches.halt("wait", by=world.caller(MARCUS))
+    await world.work()
+    await world.switches.release(by=world.caller(MARCUS))
+    await world.work()
+    assert await world.state(id) is RunState.FAILED
+    assert world.lamp.calls == []
+
+
+async def test_a_verification_goes_on_under_the_kill_switch(world: World) -> None:
+    id = await world.planned(step(verify=SHINES))
+    await world.approve(id)
+    await world.move()
+    await world.move()
+    await world.switches.halt("wait", by=world.caller(MARCUS))
+    await world.work(patience=10)
+    assert await world.state(id) is RunState.SUCCEEDED
+
+
+async def test_only_people_release_the_kill_switch(world: World) -> None:
+    await world.switches.halt("wait", by=world.caller(ROBOT))
+    with pytest.raises(Refused, match="Only people"):
+        await world.switches.release(by=world.caller(ROBOT))
+    await world.switches.release(by=world.caller(DANA))
+    with pytest.raises(Refused, match="not pulled"):
+        await world.switches.release(by=world.caller(DANA))
+
+
+TAMPERINGS: Mapping[str, Callable[[dict[str, Any]], object]] = {
+    "the arguments": lambda run: run["plan"]["steps"][0]["arguments"].update(seen=2),
+    "the action": lambda run: run["plan"]["steps"][0].update(uses="lamp.blind@1"),
+    "the risk": lambda run: run["plan"].update(risk=0),
+    "the quorum": lambda run: run["plan"].update(quorum=[]),
+    "the digest": lambda run: run["approval"].update(digest="0" * 64),
+    "the verdict": lambda run: run["approval"].update(verdict="denied"),
+    "the answers": lambda run: run["approval"].update(answers=[]),
+    "the approver": lambda run: run["approval"]["answers"][0]["person"].update(id=DANA.id),
+    "the approver's kind": lambda run: run["approval"]["answers"][0]["person"].update(bot=True),
+    "the consent": lambda run: run["approval"]["answers"][0].update(approve=False),
+    "a rollback that is none": lambda run: (
+        run["plan"]["steps"][0]["arguments"].update(seen=2),
+        run["plan"].update(authorised_by=run["approval"]["digest"]),
+    ),
+    "no plan": lambda run: run.update(plan=None, state="running"),
+    "no approval": lambda run: run.update(approval=None),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERINGS)
+async def test_a_row_that_was_tampered_with_is_not_run(world: World, what: str) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    await world.move()
+    with sqlite3.connect(world.path) as raw:
+        (text,) = raw.execute("SELECT data FROM runs WHERE id = ?", (id,)).fetchone()
+        run = json.loads(text)
+        TAMPERINGS[what](run)
+        raw.execute("UPDATE runs SET data = ? WHERE id = ?", (json.dumps(run), id))
+    raw.close()
+    await world.work()
+    assert world.lamp.calls == []
+    assert await world.state(id) is RunState.FAILED
+
+
+async def test_one_person_written_down_twice_is_still_one(world: World) -> None:
+    id = await world.planned(approval={Risk.R1: (ApprovalGroup(group="a", count=2),)})
+    await world.approve(id, PRIYA, "a")
+    run = await world.run(id)
+    assert run.approval is not None
+    forged = replace(run.approval, answers=run.approval.answers * 2, verdict=Verdict.GRANTED)
+    async with world.database.transaction() as tx:
+        running = replace(run, approval=forged, state=RunState.RUNNING)
+        await tx.runs.save(running, due_at=world.clock.now())
+    await world.work()
+    assert "One person" in (await world.run(id)).reason
+    assert world.lamp.calls == []
+
+
+async def test_a_run_that_ended_under_its_worker_has_no_effect(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    await world.move()
+    claim = await world.claimed()
+    async with world.database.transaction() as tx:
+        ended = replace(await tx.runs.get(id), state=RunState.DENIED)
+        await tx.runs.save(ended, due_at=None)
+    await world.worker().move(claim)
+    assert await world.state(id) is RunState.DENIED
+    assert world.lamp.calls == []
+
+
+async def test_consent_ends_with_the_policy_it_was_given_under(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    world.policy = RiskPolicy(counts={Risk.R0: 0, Risk.R1: 1, Risk.R2: 2})
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "policy" in run.reason
+    assert world.lamp.calls == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    ({"risk": Risk.R3}, {"effect": Effect.DESTRUCTIVE}),
+    ids=["risk", "effect"],
+)
+async def test_consent_does_not_cover_an_action_that_became_riskier(
+    world: World, changes: dict[str, object]
+) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    _change(world, "lamp.on@1", **changes)
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "riskier" in run.reason
+    assert world.lamp.calls == []
+
+
+async def test_an_action_that_lost_its_idempotence_is_riskier(world: World) -> None:
+    id = await world.planned(step(uses="lamp.set@1", arguments={"value": 1}))
+    await world.approve(id)
+    _change(world, "lamp.set@1", idempotent=False)
+    await world.work()
+    assert "riskier" in (await world.run(id)).reason
+    assert world.lamp.calls == []
+
+
+async def test_arguments_are_held_against_the_schema_again_before_the_effect(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    _change(world, "lamp.on@1", arguments={"type": "object", "required": ["wattage"]})
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "wattage" in run.reason
+    assert world.lamp.calls == []
+
+
+async def test_an_action_that_is_gone_fails_the_run(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    del world.actions["lamp.on@1"]
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "lamp.on@1" in run.reason
+
+
+# Stopping.
+
+
+@pytest.mark.parametrize("moves", (0, 1))
+async def test_a_run_that_waits_is_stopped_at_once(world: World, moves: int) -> None:
+    id = await world.ask()
+    for _ in range(moves):
+        await world.move()
+    await world.runs.stop(id, by=world.caller(DANA))
+    assert await world.state(id) is RunState.CANCELLED
+    await world.work()
+    assert world.lamp.calls == []
+    with pytest.raises(Refused, match="cancelled already"):
+        await world.runs.stop(id, by=world.caller(DANA))
+
+
+async def test_an_approval_after_the_stop_is_refused(world: World) -> None:
+    id = await world.planned(approval={Risk.R1: (ApprovalGroup(group="a", count=2),)})
+    await world.runs.stop(id, by=world.caller(DANA))
+    with pytest.raises(Refused, match="cancelled already"):
+        await world.approve(id, PRIYA, "a")
+    with pytest.raises(Refused, match="cancelled already"):
+        await world.deny(id)
+
+
+async def test_a_run_stopped_while_it_is_planned_stays_stopped(world: World) -> None:
+    id = await world.ask()
+    claim = await world.claimed()
+    await world.runs.stop(id, by=world.caller(DANA))
+    await world.worker().move(claim)
+    await world.work()
+    assert await world.state(id) is RunState.CANCELLED
+
+
+async def test_a_stop_before_the_effect_forbids_it(world: World) -> None:
+    id = await world.planned()
+    await world.approve(id)
+    await world.move()
+    claim = await world.claimed()
+    await world.runs.stop(id, by=world.caller(DANA))
+    await world.worker().move(claim)
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.CANCELLED
+    assert run.reason == "stopped by Dana"
+    assert world.lamp.calls == []
+
+
+async def test_a_stop_between_two_steps_forbids_the_second(world: World) -> None:
+    id = await world.planned(step("one"), step("two"))
+    await world.approve(id)
+    await world.move()
+
+    async def stopped(call: ActionCall, do: Do) -> ActionResult:
+        do()
+        await world.runs.stop(id, by=world.caller(DANA))
+        return ActionResult(summary="done")
+
+    world.lamp.behaviour = [stopped]
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.CANCELLED
+    assert run.records[0].state is StepState.DONE
+    assert world.lamp.calls == [f"{id}:one"]
+    assert [u.step for u in run.undoes] == ["one"]
+
+
+async def test_a_run_is_stopped_while_it_verifies(world: World) -> None:
+    id = await world.planned(step(verify=SHINES))
+    await world.approve(id)
+    await world.work()
+    assert await world.state(id) is RunState.VERIFYING
+    await world.runs.stop(id, by=world.caller(MARCUS))
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.CANCELLED
+    assert [u.step for u in run.undoes] == ["one"]
+    with pytest.raises(Refused):
+        await world.runs.stop(id, by=world.caller(MARCUS))
+
+
+async def test_a_stop_during_a_look_is_not_put_off_to_the_next_look(world: World) -> None:
+    id = await world.planned(step(verify=SHINES))
+    await world.approve(id)
+    await world.move()
+    await world.move()
+    claim = await world.claimed()
+    assert claim.run.state is RunState.VERIFYING
+    await world.runs.stop(id, by=world.caller(MARCUS))
+    await world.worker().move(claim)
+    await world.work()
+    assert await world.state(id) is RunState.CANCELLED
+
+
+async def test_a_stopped_run_is_asked_to_stop_only_once(world: World) -> None:
+    id = await world.planned(step(verify=SHINES))
+    await world.approve(id)
+    await world.work()
+    await world.runs.stop(id, by=world.caller(MARCUS))
+    with pytest.raises(Refused, match="being stopped"):
+        await world.runs.stop(id, by=world.caller(PRIYA))
+
+
+# What an action says, and what it does not say.
+
+
+@pytest.mark.parametrize("no", (Refused("not today"), ActionFailed("not today")))
+async def test_a_no_from_the_action_is_a_failure_without_doubt(world: World, no: Exception) -> None:
+    async def refuse(call: ActionCall, do: Do) -> ActionResult:
+        raise no
+
+    world.lamp.behaviour = [refuse]
+    id = await world.planned(step(uses="lamp.blind@1"))
+    await world.approve(id)
+    await world.work()
+    run, effect = await world.run(id), await world.effect(id)
+    assert run.state is RunState.FAILED
+    assert "not today" in run.reason
+    assert effect is not None
+    assert effect.state is EffectState.FAILED
+
+
+async def test_going_on_past_a_failed_step_leaves_it_failed(world: World) -> None:
+    async def refuse(call: ActionCall, do: Do) -> ActionResult:
+        raise ActionFailed("no")
+
+    world.lamp.behaviour = [refuse]
+    id = await world.planned(step("one", on_failure=OnFailure.CONTINUE), step("two"))
+    await world.approve(id)
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.SUCCEEDED
+    assert [r.state for r in run.records] == [StepState.FAILED, StepState.DONE]
+    assert [u.step for u in run.undoes] == ["two"]
+
+
+async def breaks_before(call: ActionCall, do: Do) -> ActionResult:
+    raise ConnectionResetError("gone")
+
+
+async def breaks_after(call: ActionCall, do: Do) -> ActionResult:
+    do()
+    raise KeyError("unexpected")
+
+
+async def hangs(call: ActionCall, do: Do) -> ActionResult:
+    await asyncio.sleep(60)
+    raise AssertionError("nobody stopped it")
+
+
+async def hangs_after(call: ActionCall, do: Do) -> ActionResult:
+    do()
+    return await hangs(call, do)
+
+
+@pytest.mark.parametrize("behaviour", (breaks_after, hangs_after))
+async def test_an_effect_that_broke_off_and_took_place_counts_as_done(
+    world: World, behaviour: object
+) -> None:
+    world.lamp.behaviour = [behaviour]  # type: ignore[list-item]  # they are Behaviours
+    id = await world.planned(step(timeout=0.05))
+    await world.approve(id)
+    await world.work()
+    assert await world.state(id) is RunState.SUCCEEDED
+    assert world.lamp.done == {f"{id}:one": 1}
+    assert len((await world.run(id)).undoes) == 1
+
+
+@pytest.mark.parametrize("behaviour", (breaks_before, hangs))
+async def test_an_effect_that_broke_off_and_did_not_take_place_failed(
+    world: World, behaviour: object
+) -> None:
+    world.lamp.behaviour = [behaviour]  # type: ignore[list-item]  # they are Behaviours
+    id = await world.planned(step(timeout=0.05))
+    await world.approve(id)
+    await world.work()
+    effect = await world.effect(id)
+    assert effect is not None
+    assert effect.state is EffectState.FAILED
+    assert await world.state(id) is RunState.FAILED
+    assert world.lamp.calls == [f"{id}:one"]
+
+
+async def test_a_no_is_believed_only_after_the_deadline(world: World) -> None:
+    """The connection breaks, and the target acts a moment later."""
+    late: list[asyncio.Task[None]] = []
+
+    async def breaks_and_acts_late(call: ActionCall, do: Do) -> ActionResult:
+        async def act() -> None:
+            await asyncio.sleep(0.05)
+            do()
+
+        late.append(asyncio.create_task(act()))
+        raise ConnectionResetError("gone")
+
+    world.lamp.behaviour = [breaks_and_acts_late]
+    id = await world.planned(step(timeout=0.3))
+    await world.approve(id)
+    await world.work()
+    assert await world.state(id) is RunState.SUCCEEDED
+    assert world.lamp.done == {f"{id}:one": 1}
+
+
+@pytest.mark.parametrize("behaviour", (breaks_before, breaks_after, hangs, hangs_after))
+@pytest.mark.parametrize("uses", ("lamp.on@1", "lamp.blind@1"))
+async def test_an_effect_nobody_can_know_of_goes_to_a_person(
+    world: World, behaviour: object, uses: str
+) -> None:
+    world.lamp.answers = False
+    world.lamp.behaviour = [behaviour]  # type: ignore[list-item]  # they are Behaviours
+    id = await world.planned(step(uses=uses, timeout=0.05))
+    await world.approve(id)
+    await world.work(patience=30)
+    effect = await world.effect(id)
+    assert effect is not None
+    assert effect.state is EffectState.IN_DOUBT
+    assert await world.state(id) is RunState.IN_DOUBT
+    assert world.lamp.calls == [f"{id}:one"]
+
+
+async def test_a_look_that_breaks_off_tells_nothing(world: World) -> None:
+    async def broken(call: ActionCall) -> object:
+        raise ValueError("what?")
+
+    _change(world, "lamp.on@1", reconcile=broken)
+    world.lamp.behaviour = [breaks_after]
+    id = await world.planned(step(timeout=0.05))
+    await world.approve(id)
+    await world.work()
+    assert await world.state(id) is RunState.IN_DOUBT
+
+
+async def test_foreign_text_never_keeps_an_outcome_from_being_written(world: World) -> None:
+    async def mumbles(call: ActionCall, do: Do) -> ActionResult:
+        do()
+        return ActionResult(summary="\ud800" + "x" * 100_000, value=float("nan"))
+
+    world.lamp.behaviour = [mumbles]
+    id = await world.planned()
+    await world.approve(id)
+    await world.work()
+    assert await world.state(id) is RunState.SUCCEEDED
+
+
+async def test_an_undo_that_breaks_off_does_not_hide_the_effect(world: World) -> None:
+    def broken(call: ActionCall, result: ActionResult) -> None:
+        raise KeyError("previous")
+
+    _change(world, "lamp.on@1", undo=broken)
+    id = await world.planned()
+    await world.approve(id)
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.SUCCEEDED
+    assert run.undoes == ()
+
+
+# A doubt, and the person who settles it.
+
+
+async def _doubtful(world: World, *, verify: bool = False) -> RunId:
+    world.lamp.behaviour = [breaks_after]
+    world.lamp.answers = False
+    id = await world.planned(step(timeout=0.05, verify=SHINES if verify else None))
+    await world.approve(id)
+    await world.work()
+    assert await world.state(id) is RunState.IN_DOUBT
+    return id
+
+
+async def test_a_doubt_settled_with_yes_goes_on_to_the_verification(world: World) -> None:
+    id = await _doubtful(world, verify=True)
+    await world.runs.settle(id, happened="yes", by=world.caller(PRIYA))
+    await world.work(patience=10)
+    run = await world.run(id)
+    assert run.state is RunState.SUCCEEDED
+    assert len(run.undoes) == 1
+    assert world.lamp.calls == [f"{id}:one"]
+    settled = [e for e in world.ledger() if e["type"] == "action.settled"]
+    assert [e["outcome"] for e in settled] == ["succeeded"]
+
+
+async def test_a_doubt_settled_with_no_fails_and_repeats_nothing(world: World) -> None:
+    id = await _doubtful(world)
+    await world.runs.settle(id, happened="no", by=world.caller(PRIYA))
+    await world.work()
+    assert await world.state(id) is RunState.FAILED
+    assert world.lamp.calls == [f"{id}:one"]
+    with pytest.raises(Refused, match="Nothing"):
+        await world.runs.settle(id, happened="yes", by=world.caller(PRIYA))
+
+
+async def test_a_doubt_is_settled_by_a_person_with_a_yes_or_a_no(world: World) -> None:
+    id = await _doubtful(world)
+    with pytest.raises(Refused, match="A person"):
+        await world.runs.settle(id, happened="yes", by=world.caller(ROBOT))
+    with pytest.raises(Refused, match="yes or no"):
+        await world.runs.settle(id, happened="maybe", by=world.caller(PRIYA))
+    assert await world.state(id) is RunState.IN_DOUBT
+
+
+async def test_a_run_without_a_doubt_is_not_settled(world: World) -> None:
+    id = await world.planned()
+    with pytest.raises(Refused, match="Nothing"):
+        await world.runs.settle(id, happened="yes", by=world.caller(PRIYA))
+
+
+# Taking back.
+
+
+async def test_an_undo_is_a_run_with_its_own_approval(world: World) -> None:
+    id = await world.planned(step("one"), step("two"))
+    await world.approve(id)
+    await world.work()
+    undo = await world.runs.undo(id, by=world.caller(MARCUS))
+    await world.work()
+    with pytest.raises(Refused, match="someone else"):
+        await world.approve(undo.id, MARCUS)
+    assert len(world.lamp.calls) == 2
+    await world.approve(undo.id, DANA)
+    await world.work()
+    assert await world.state(undo.id) is RunState.SUCCEEDED
+    assert world.lamp.calls[2:] == [f"{undo.id}:undo-two", f"{undo.id}:undo-one"]
+
+
+async def test_an_undo_is_asked_for_once_and_again_only_after_it_came_to_nothing(
+    world: World,
+) -> None:
+    id = await world.planned()
+    with pytest.raises(Refused, match="nothing"):
+        await world.runs.undo(id, by=world.caller(DANA))
+    await world.approve(id)
+    await world.work()
+    first = await world.runs.undo(id, by=world.caller(DANA))
+    with pytest.raises(Refused, match="already"):
+        await world.runs.undo(id, by=world.caller(MARCUS))
+    await world.work()
+    await world.deny(first.id)
+    second = await world.runs.undo(id, by=world.caller(DANA))
+    await world.work()
+    world.clock.advance(seconds=ANSWER_WITHIN)
+    await world.work()
+    assert await world.state(second.id) is RunState.EXPIRED
+    await world.runs.undo(id, by=world.caller(DANA))
+
+
+async def test_a_failed_verification_rolls_back_on_the_consent_of_its_plan(world: World) -> None:
+    world.lamp.seen = 0.0
+    id = await world.planned(step(verify=SHINES, on_failure=OnFailure.ROLLBACK))
+    await world.approve(id)
+    await world.work(patience=70)
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert run.plan is not None
+    assert "not verified within 60 s" in run.reason
+    rollback = next(r for r in await world.runs.recent() if r.parent == id)
+    assert rollback.state is RunState.SUCCEEDED
+    assert rollback.plan is not None
+    assert rollback.plan.authorised_by == run.plan.digest
+    assert world.lamp.calls == [f"{id}:one", f"{rollback.id}:undo-one"]
+
+
+async def test_a_rollback_never_does_more_than_was_approved(world: World) -> None:
+    world.lamp.seen = 0.0
+    id = await world.planned(step(uses="lamp.trap@1", verify=SHINES, on_failure=OnFailure.ROLLBACK))
+    await world.approve(id)
+    await world.work(patience=70)
+    rollback = next(r for r in await world.runs.recent() if r.parent == id)
+    assert rollback.state is RunState.FAILED
+    assert "riskier" in rollback.reason
+    assert world.lamp.calls == [f"{id}:one"]
+
+
+@pytest.mark.parametrize("what", ("arguments", "parent", "action"))
+async def test_a_rollback_that_was_tampered_with_is_not_run(world: World, what: str) -> None:
+    world.lamp.seen = 0.0
+    id = await world.planned(step(verify=SHINES, on_failure=OnFailure.ROLLBACK))
+    await world.approve(id)
+    while await world.state(id) is not RunState.FAILED:
+        if not await world.move():
+            world.clock.advance(seconds=1)
+    rollback = next(r for r in await world.runs.recent() if r.parent == id)
+    while await world.state(rollback.id) is not RunState.RUNNING:
+        await world.move()
+    with sqlite3.connect(world.path) as raw:
+        (text,) = raw.execute("SELECT data FROM runs WHERE id = ?", (rollback.id,)).fetchone()
+        run = json.loads(text)
+        if what == "arguments":
+            run["plan"]["steps"][0]["arguments"]["of"] = "something else"
+        elif what == "action":
+            run["plan"]["steps"][0]["uses"] = "lamp.blind@1"
+        else:
+            run["parent"] = None
+        raw.execute("UPDATE runs SET data = ? WHERE id = ?", (json.dumps(run), rollback.id))
+    raw.close()
+    await world.work()
+    assert await world.state(rollback.id) is RunState.FAILED
+    assert world.lamp.calls == [f"{id}:one"]
+
+
+async def test_past_a_commit_point_nothing_is_rolled_back(world: World) -> None:
+    world.lamp.seen = 0.0
+    id = await world.planned(
+        step("one"),
+        step("two", commit_point=True),
+        step("three", uses="lamp.blind@1", verify=SHINES, on_failure=OnFailure.ROLLBACK),
+    )
+    await world.approve(id)
+    await world.work(patience=70)
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert run.undoes == ()
+    assert [r for r in await world.runs.recent() if r.parent == id] == []
+
+
+# Verification.
+
+
+async def test_confirmations_count_only_in_a_row(world: World) -> None:
+    id = await world.planned(step(verify=SHINES))
+    await world.approve(id)
+    await world.work()
+    assert (await world.run(id)).good_checks == 1
+    world.lamp.seen = 0.0
+    world.clock.advance(seconds=5)
+    await world.work()
+    assert (await world.run(id)).good_checks == 0
+    world.lamp.seen = 1.0
+    await world.work(patience=10)
+    assert await world.state(id) is RunState.SUCCEEDED
+
+
+async def test_a_look_that_breaks_off_does_not_verify_for_ever(world: World) -> None:
+    async def broken(call: ActionCall) -> ActionResult:
+        raise ValueError("unexpected")
+
+    _change(world, "lamp.look@1", handler=broken)
+    id = await world.planned(step(verify=SHINES))
+    await world.approve(id)
+    await world.work(patience=70)
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "unexpected" in run.reason
+
+
+async def test_a_verification_may_not_change_anything(world: World) -> None:
+    id = await world.planned(step(verify=replace(SHINES, uses="lamp.blind@1")))
+    await world.approve(id)
+    await world.work(patience=70)
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert world.lamp.calls == [f"{id}:one"]
+
+
+# The registry.
+
+
+def test_an_action_that_changes_things_is_never_of_risk_zero(world: World) -> None:
+    with pytest.raises(ValueError, match="R1 at least"):
+        Registry([replace(world.actions["lamp.on@1"], risk=Risk.R0)])
+
+
+def test_two_actions_cannot_share_a_name(world: World) -> None:
+    action: Action = world.actions["lamp.on@1"]
+    with pytest.raises(ValueError, match="two actions"):
+        Registry([action, action])
+
+
+def _change(world: World, reference: str, **changes: object) -> None:
+    world.actions[reference] = replace(world.actions[reference], **changes)  # type: ignore[arg-type]
