@@ -33,10 +33,11 @@ setup: $(VENV)/.ready ## set up .venv and start nothing
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Tocsin needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
-	@echo "Setting up $(VENV) (about 1.5 GB on disk; once)…"
+	@echo "Setting up $(VENV) (430 MB to fetch, 1.7 GB on disk; once)…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(INSTALL) --retries 0 --extra-index-url $(TORCH_INDEX) torch 2>/dev/null || true
 	@$(INSTALL) -e .
+	@$(BIN)/python -m compileall -q bot plugins migrations
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

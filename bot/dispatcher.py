@@ -2,7 +2,10 @@
 
 Events of one subject are told in their order; subjects do not wait for each
 other. Each call of a plugin is isolated and timed, and repeated for that plugin
-alone when it fails. Nothing here is needed for the truth: it is in the rows.
+alone when it fails: it then hears the event late, perhaps after a newer one, but
+with the subject as it is by then. While the chat platform is away, it is tried
+for much longer: what happened in its outage must still be shown. Nothing here is
+needed for the truth: it is in the rows.
 """
 
 from __future__ import annotations
@@ -10,26 +13,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.domain.alerts import Change, GroupId
-from bot.domain.errors import NotFound
+from bot.domain.errors import AlreadyDone, NotFound
 from bot.domain.events import AlertChanged, IncidentChanged, MessagePosted, RunChanged
 from bot.domain.incidents import IncidentId
 from bot.domain.runs import RunId
 from bot.plugin import Plugin
-from bot.ports import Clock, Database, Queued
+from bot.ports import ChatError, Clock, Database, Queued
 from bot.services.cards import CardService
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 30.0
 ATTEMPTS = 8
+LONGEST_WAIT = 300  # seconds between two attempts
+CHAT_WAIT = 60  # the same, while the chat platform is what fails
+CHAT_PATIENCE = timedelta(hours=24)
 BATCH = 200
-CARD = "card"
+CARD = "@card"  # no plugin's name
 
 Event = AlertChanged | IncidentChanged | RunChanged
 
@@ -89,21 +95,42 @@ class Dispatcher:
     async def _drain(self) -> None:
         while True:
             self._news.clear()
-            for subject, events in (await self._due()).items():
+            for subject, events in (await self._due_or_none()).items():
                 task = asyncio.create_task(self._lane(subject, events))
                 self._busy[subject] = task
                 task.add_done_callback(lambda _, s=subject: self._finished(s))  # type: ignore[misc]  # bound early
+            # Not wait_for: it can swallow a cancellation that meets the news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await self._news.wait()
 
     def _finished(self, subject: str) -> None:
         self._busy.pop(subject, None)
         self._news.set()
 
+    async def _due_or_none(self) -> dict[str, list[Queued]]:
+        """Return what is due; a look that fails is tried again, and ends nothing."""
+        try:
+            return await self._due()
+        except Exception:
+            log.exception("the outbox could not be read; it is tried again")
+            return {}
+
     async def _due(self) -> dict[str, list[Queued]]:
-        """Return due events by subject, without subjects that are being told about."""
+        """Return due events by subject, without subjects that are being told about.
+
+        Where theirs fill the first look it goes further: nobody waits behind them.
+        """
+        limit = BATCH
         async with self._database.reading() as view:
-            due = await view.outbox.due(now=self._clock.now(), limit=BATCH)
+            while True:
+                due = await view.outbox.due(now=self._clock.now(), limit=limit)
+                lanes = self._lanes(due)
+                if lanes or len(due) < limit:
+                    return lanes
+                limit *= 4
+
+    def _lanes(self, due: Sequence[Queued]) -> dict[str, list[Queued]]:
         lanes: dict[str, list[Queued]] = {}
         for queued in due:
             if queued.happening.subject not in self._busy:
@@ -111,9 +138,10 @@ class Dispatcher:
         return lanes
 
     async def _lane(self, subject: str, events: Sequence[Queued]) -> None:
+        undrawn = [number for number, queued in enumerate(events) if CARD not in queued.heard]
         try:
             for number, queued in enumerate(events):
-                await self._deliver(queued, last=number + 1 == len(events))
+                await self._deliver(queued, last=number in undrawn[-1:])
         except Exception:
             log.exception("events of %s could not be delivered; they stay queued", subject)
             await asyncio.sleep(1)
@@ -122,18 +150,19 @@ class Dispatcher:
         try:
             event = await self._event(queued)
         except NotFound:
-            await self._settle(queued, queued.heard, failed="")
+            await self._settle(queued, queued.heard, faults={})
             return
-        heard, failed = set(queued.heard), ""
+        heard = set(queued.heard)
+        faults: dict[str, BaseException] = {}
         for hearer in self._hearers(event, last=last):
             if hearer.name in heard:
                 continue
             fault = await self._guarded(hearer.name, lambda h=hearer: h.hear(event))  # type: ignore[misc]  # bound early
-            if fault:
-                failed = f"{hearer.name}: {fault}"
-            else:
+            if fault is None:
                 heard.add(hearer.name)
-        await self._settle(queued, frozenset(heard), failed=failed)
+            else:
+                faults[hearer.name] = fault
+        await self._settle(queued, frozenset(heard), faults=faults)
 
     async def _event(self, queued: Queued) -> Event:
         """Load the subject as it is now."""
@@ -171,25 +200,57 @@ class Dispatcher:
 
         return draw
 
-    async def _guarded(self, name: str, call: Callable[[], Awaitable[None]]) -> str:
-        """Call a plugin; return what went wrong, or nothing."""
+    async def _guarded(
+        self, name: str, call: Callable[[], Awaitable[None]]
+    ) -> BaseException | None:
+        """Call a plugin; return what went wrong, if something did."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await call()
+        except AlreadyDone:
+            return None  # it heard this event before, and its effect stands
+        except asyncio.CancelledError as error:
+            if _stopping():
+                raise
+            log.exception("plugin %s was cancelled from within", name)
+            return error
+        except ChatError as error:
+            log.warning("%s is tried again, the chat platform says: %s", name, error)
+            return error
         except Exception as error:  # a plugin's failure stays its own
             log.exception("plugin %s failed", name)
-            return f"{type(error).__name__}: {error}"
-        return ""
+            return error
+        return None
 
-    async def _settle(self, queued: Queued, heard: frozenset[str], *, failed: str) -> None:
+    async def _settle(
+        self, queued: Queued, heard: frozenset[str], *, faults: Mapping[str, BaseException]
+    ) -> None:
         async with self._database.transaction() as tx:
-            if not failed:
+            if not faults:
                 await tx.outbox.done(queued.id)
                 return
-            wait = timedelta(seconds=min(2**queued.attempts, 300))
-            again = queued.attempts + 1 < ATTEMPTS
-            due = self._clock.now() + wait if again else None
-            await tx.outbox.retry(queued.id, heard=heard, due_at=due, reason=failed)
+            name, fault = list(faults.items())[-1]
+            await tx.outbox.retry(
+                queued.id,
+                heard=heard,
+                due_at=self._next_attempt(queued, faults.values()),
+                reason=f"{name}: {type(fault).__name__}: {fault}",
+            )
+
+    def _next_attempt(self, queued: Queued, faults: Iterable[BaseException]) -> datetime | None:
+        """Say when an event is told again; None gives it up."""
+        now, wait = self._clock.now(), min(2**queued.attempts, LONGEST_WAIT)
+        if any(isinstance(fault, ChatError) for fault in faults):
+            late = now - queued.happening.at >= CHAT_PATIENCE
+            return None if late else now + timedelta(seconds=min(wait, CHAT_WAIT))
+        again = queued.attempts + 1 < ATTEMPTS
+        return now + timedelta(seconds=wait) if again else None
+
+
+def _stopping() -> bool:
+    """Say whether this task itself was asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _hook(plugin: Plugin[Any], event: Event) -> Callable[[Event], Awaitable[None]]:

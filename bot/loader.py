@@ -103,23 +103,33 @@ def _class(name: str) -> type[AnyPlugin]:
     try:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
+        if error.name not in (module, "plugins"):
+            raise _not_importable(name, error) from error
         return _checked(name, _installed(name))
+    except (ImportError, SyntaxError) as error:
+        raise _not_importable(name, error) from error
     return _checked(name, getattr(loaded, "PLUGIN", None))
 
 
 def _installed(name: str) -> object:
     for point in entry_points(group=ENTRY_POINTS, name=name):
-        return point.load()
+        try:
+            return point.load()
+        except (ImportError, SyntaxError, AttributeError) as error:
+            raise _not_importable(name, error) from error
     raise SettingsError([f"bot.plugins: there is no plugin {name}"])
+
+
+def _not_importable(name: str, error: Exception) -> SettingsError:
+    return SettingsError([f"bot.plugins: {name} cannot be imported: {error}"])
 
 
 def _checked(name: str, plugin: object) -> type[AnyPlugin]:
     if not (inspect.isclass(plugin) and issubclass(plugin, Plugin)):
         raise SettingsError([f"bot.plugins: {name} has no PLUGIN that is a bot.plugin.Plugin"])
-    if plugin.name != name:
-        raise SettingsError([f"bot.plugins: {name} calls itself {plugin.name}"])
+    given = getattr(plugin, "name", None)
+    if given != name:
+        raise SettingsError([f"bot.plugins: {name} calls itself {given}"])
     return plugin
 
 
@@ -132,22 +142,30 @@ def collect(plugins: Sequence[AnyPlugin]) -> Offers:
     """Read once what plugins offer.
 
     Raises:
-        SettingsError: two plugins offer the same command, interaction or action.
+        SettingsError: two plugins offer the same command, interaction or action,
+            or one the same job twice, or two webhooks.
     """
     problems: list[str] = []
     commands = _unique(plugins, lambda p: p.commands(), _verbs, problems)
     interactions = _unique(plugins, lambda p: p.interactions(), lambda i: [i.name], problems)
     actions = _unique(plugins, lambda p: p.actions(), lambda a: [a.reference], problems)
-    webhooks = {plugin.name: hook for plugin in plugins for hook in plugin.webhooks()}
+    jobs = [(plugin.name, job) for plugin in plugins for job in plugin.jobs()]
+    problems += _twice([f"the job {owner}.{job.name}" for owner, job in jobs])
+    hooks = [(plugin.name, hook) for plugin in plugins for hook in plugin.webhooks()]
+    problems += _twice([f"the webhook /hooks/{owner}" for owner, _ in hooks])
     if problems:
         raise SettingsError(problems)
     return Offers(
         commands=commands,
         interactions={i.name: i for i in interactions},
         actions=actions,
-        jobs=[(plugin.name, job) for plugin in plugins for job in plugin.jobs()],
-        webhooks=webhooks,
+        jobs=jobs,
+        webhooks=dict(hooks),
     )
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return [f"{name}: is offered twice" for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 def _verbs(command: Command) -> Sequence[str]:

@@ -11,6 +11,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.plugin import Job, JobRun
 from bot.ports import Clock, Database
 
+# Slots are counted from here, so that firing falls on their beginnings and never beside them.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 log = logging.getLogger(__name__)
 
 
@@ -31,6 +34,7 @@ class Scheduler:
                 "interval",
                 args=(owner, job),
                 seconds=job.every,
+                start_date=_EPOCH,
                 id=f"{owner}.{job.name}",
                 coalesce=True,
                 max_instances=1,

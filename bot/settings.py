@@ -9,10 +9,11 @@ refused in config.toml, since that is meant to be in git.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
@@ -21,7 +22,13 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings import (
+    SettingsError as SourceError,
+)
 from typing_extensions import override
+
+_PREFIX = "TOCSIN_"
+SECRETS_FOLDER = "TOCSIN_SECRETS_DIR"
 
 DEFAULT_PLUGINS = (
     "alertmanager",
@@ -35,6 +42,16 @@ DEFAULT_PLUGINS = (
     "http",
     "command",
 )
+
+
+# What pydantic says for programmers, for people.
+_REASONS = {
+    "extra_forbidden": "there is no such key",
+    "model_type": "has to be a table",
+    "dict_type": "has to be a table",
+    "mapping_type": "has to be a table",
+    "tuple_type": "has to be a list",
+}
 
 
 class SettingsError(Exception):
@@ -66,7 +83,7 @@ class SlackSection(Section):
     mode: Literal["socket", "http"] = "socket"
     alerts_channel: str = "alerts"
     pin_emojis: tuple[str, ...] = ("pushpin", "stopwatch")
-    api_url: str = "https://slack.com/api/"
+    api_url: str = Field(default="https://slack.com/api/", pattern=r"^https?://[^/]+/")
     bot_token: SecretStr | None = None
     app_token: SecretStr | None = None
     signing_secret: SecretStr | None = None
@@ -97,13 +114,17 @@ class ModelSection(Section):
     api_key: SecretStr | None = None
 
 
+RiskName = Literal["R0", "R1", "R2", "R3", "R4"]
+_COUNTS: Mapping[RiskName, int] = {"R0": 0, "R1": 1, "R2": 1, "R3": 2}
+
+
 class ApprovalsSection(Section):
     """How long plans wait for answers, and how long consent lasts, in seconds."""
 
     answer_within: float = Field(default=1800, gt=0)
     execute_within: float = Field(default=600, gt=0)
-    counts: Mapping[Literal["R0", "R1", "R2", "R3", "R4"], int] = Field(
-        default_factory=lambda: {"R0": 0, "R1": 1, "R2": 1, "R3": 2}
+    counts: Mapping[RiskName, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=lambda: dict(_COUNTS)
     )
 
 
@@ -119,7 +140,7 @@ class Settings(BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TOCSIN_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -174,23 +195,28 @@ def load(path: Path | None) -> Settings:
     problems = [
         f"{key}: is a secret; give it as {_variable(key)}" for key in secrets_in(Settings, data)
     ]
+    problems += [f"{name}: there is no such section" for name in _strangers(os.environ)]
+    problems += _single(os.environ)
     if problems:
         raise SettingsError(problems)
     try:
         settings = _build(data)
     except ValidationError as error:
         raise SettingsError(explain(error)) from None
+    except SourceError as error:
+        reason = f"is not JSON, which lists and tables need: {error.__cause__ or error}"
+        raise SettingsError([f"{_section(error)}: {reason}"]) from None
     settings._file = data  # its own private attribute
     return _anchored(settings, path.parent if path else Path())
 
 
 def _build(data: Mapping[str, Any]) -> Settings:
-    folder = os.environ.get("TOCSIN_SECRETS_DIR")
+    folder = os.environ.get(SECRETS_FOLDER)
     if not folder:
         return Settings(**data)
     if not Path(folder).is_dir():
-        raise SettingsError([f"TOCSIN_SECRETS_DIR: {folder} is not a folder"])
-    secret = type("Settings", (Settings,), {})
+        raise SettingsError([f"{SECRETS_FOLDER}: {folder} is not a folder"])
+    secret: type[Settings] = type("Settings", (Settings,), {})
     secret.model_config = {
         **Settings.model_config,
         "secrets_dir": folder,
@@ -225,7 +251,8 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
 def explain(error: ValidationError, prefix: str = "") -> list[str]:
     """Return one line per problem: the key and the reason."""
     return [
-        f"{prefix}{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        f"{prefix}{'.'.join(str(part) for part in fault['loc'])}: "
+        f"{_REASONS.get(fault['type'], fault['msg'])}"
         for fault in error.errors()
     ]
 
@@ -243,5 +270,30 @@ def secrets_in(model: type[BaseModel], data: Mapping[str, Any], prefix: str = ""
                 yield from secrets_in(field.annotation, section, f"{prefix}{name}.")
 
 
+def _strangers(environment: Iterable[str]) -> list[str]:
+    """Return variables of ours that belong to no section: most likely misspelt."""
+    known = {f"{_PREFIX}{section.upper()}" for section in Settings.model_fields}
+    ours = (name.upper() for name in environment if name.upper().startswith(_PREFIX))
+    return sorted(name for name in ours if "__" in name and name.partition("__")[0] not in known)
+
+
+def _single(environment: Iterable[str]) -> list[str]:
+    """Return what is wrong with variables that name a section, but with one underscore."""
+    keys = {
+        f"{_PREFIX}{section}_{key}".upper(): f"{_PREFIX}{section}__{key}".upper()
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for key in field.annotation.model_fields
+    }
+    found = sorted(name for name in environment if name.upper() in keys)
+    return [f"{name}: is read as nothing; write {keys[name.upper()]}" for name in found]
+
+
+def _section(error: SourceError) -> str:
+    """Name the variable that an error of pydantic-settings is about."""
+    found = re.search(r'field "(\w+)"', str(error))
+    return f"TOCSIN_{found[1].upper()}__…" if found else "environment"
+
+
 def _variable(key: str) -> str:
-    return "TOCSIN_" + key.upper().replace(".", "__")
+    return _PREFIX + key.upper().replace(".", "__")

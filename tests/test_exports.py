@@ -62,10 +62,13 @@ def test_an_export_has_every_section(format: Format) -> None:
         "Restart the checkout worker",
         "What it did well",
         "Where it was of no help",
-        "Ben approved at 2026-11-20 09:09 UTC",
+        "Ben approved at 2026-11-20 09:09:00 UTC",
+        "R2: 1 of",
+        "Cause",
+        drafted().digest,
         PLAN.digest,
         "Action items",
-        "Looks like EX-7 all over again",
+        "noted: Looks like EX-7 all over again",
         "Written from the records",
     ):
         assert words in text, words

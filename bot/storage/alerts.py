@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlmodel import col
 
@@ -35,12 +35,7 @@ class StoredGroups:
 
     async def latest(self, source: str, group_key: str) -> AlertGroup | None:
         """Return the newest story of a group key."""
-        row = await self._rows.one(
-            select(col(GroupRow.data))
-            .where(col(GroupRow.source) == source, col(GroupRow.group_key) == group_key)
-            .order_by(col(GroupRow.opened_at).desc())
-            .limit(1)
-        )
+        row = await self._rows.one(_LATEST, {"source": source, "group_key": group_key})
         return _groups.load(row.data) if row else None
 
     async def save(self, group: AlertGroup) -> None:
@@ -66,6 +61,16 @@ class StoredGroups:
         return [_groups.load(row.data) for row in rows]
 
 
+# Statements of the way of every delivery are built once: that costs more than running them.
+_LATEST = (
+    select(col(GroupRow.data))
+    .where(
+        col(GroupRow.source) == bindparam("source"),
+        col(GroupRow.group_key) == bindparam("group_key"),
+    )
+    .order_by(col(GroupRow.opened_at).desc())
+    .limit(1)
+)
 _insert_group = upsert(GroupRow)
 _SAVE_GROUP = _insert_group.on_conflict_do_update(
     index_elements=["id"],
@@ -82,7 +87,7 @@ class StoredDeliveries:
     async def add(self, delivery: Delivery) -> None:
         """Keep a delivery as it came."""
         await self._rows.execute(
-            insert(DeliveryRow),
+            _ADD_DELIVERY,
             {
                 "id": delivery.id,
                 "source": delivery.source,
@@ -120,6 +125,7 @@ class StoredDeliveries:
         )
 
 
+_ADD_DELIVERY = insert(DeliveryRow)
 _DELIVERY = tuple(DeliveryRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
 
 

@@ -118,7 +118,7 @@ class StoredTimelines:
     async def add(self, entry: TimelineEntry) -> bool:
         """Record an entry; say False where its origin is recorded already."""
         result = await self._rows.execute(
-            upsert(TimelineRow).on_conflict_do_nothing(),
+            _ADD_ENTRY,
             {
                 "subject": entry.subject,
                 "at": entry.at,
@@ -152,6 +152,7 @@ class StoredTimelines:
         ]
 
 
+_ADD_ENTRY = upsert(TimelineRow).on_conflict_do_nothing()
 _TIMELINE = tuple(TimelineRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
 
 

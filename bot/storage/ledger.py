@@ -11,15 +11,36 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import col
 
-from bot.domain.ledger import SALT_BYTES, Draft, Entry, Sealed, Verdict, draft, read, seal, verify
+from bot.domain.errors import Unreadable
+from bot.domain.ledger import (
+    SALT_BYTES,
+    Draft,
+    Entry,
+    Fault,
+    Sealed,
+    Verdict,
+    draft,
+    read,
+    seal,
+    verify,
+)
 from bot.domain.merkle import Frontier, frontier_at, leaf_hash
 from bot.storage.tables import EntryRow, NodeRow
+
+T = TypeVar("T")
+
+_ADD_ENTRIES = insert(EntryRow)
+_ADD_NODES = insert(NodeRow)
+_HIGHEST = select(func.max(col(NodeRow.position))).where(col(NodeRow.level) == 0)
 
 
 class DraftedLedger:
@@ -54,8 +75,8 @@ class Sealer:
                 {"seq": sealed.seq, "leaf": sealed.leaf, "salt": sealed.salt, "body": sealed.body}
             )
             nodes += [{"level": level, "position": at, "hash": h} for level, at, h in fresh]
-        connection.execute(insert(EntryRow), entries)
-        connection.execute(insert(NodeRow), nodes)
+        connection.execute(_ADD_ENTRIES, entries)
+        connection.execute(_ADD_NODES, nodes)
 
     def forget(self) -> None:
         """Drop what is remembered, since the transaction that wrote it was rolled back."""
@@ -86,40 +107,70 @@ def _last_ts(connection: Connection, size: int) -> str:
 
 def size_of(connection: Connection) -> int:
     """Return how many leaves the tree has, by its own nodes."""
-    statement = select(func.max(col(NodeRow.position))).where(col(NodeRow.level) == 0)
-    highest = connection.execute(statement).scalar()
+    highest = connection.execute(_HIGHEST).scalar()
     return 0 if highest is None else int(highest) + 1
 
 
 def entries(connection: Connection, *, start: int = 0) -> Iterator[Sealed]:
-    """Return the stored entries in order, a thousand at a time."""
+    """Return the stored entries in order, one at a time, up to one that cannot be read."""
     statement = (
         select(col(EntryRow.seq), col(EntryRow.leaf), col(EntryRow.salt), col(EntryRow.body))
         .where(col(EntryRow.seq) >= start)
         .order_by(col(EntryRow.seq))
-        .execution_options(yield_per=1000)
     )
     for row in connection.execute(statement):
         yield Sealed(seq=row.seq, leaf=row.leaf, salt=row.salt, body=row.body)
 
 
 def check(connection: Connection) -> Verdict:
-    """Verify every entry and every stored node."""
-    rows = connection.execute(select(col(NodeRow.level), col(NodeRow.position), col(NodeRow.hash)))
-    nodes = {(row.level, row.position): row.hash for row in rows}
-    return verify(
-        entries(connection),
+    """Verify every entry and every stored node.
+
+    A file that was damaged below the database may not even be readable: then
+    the first entry that cannot be read is the fault.
+    """
+    problems: list[str] = []
+    nodes = _nodes(connection, problems)
+    leaves = [at for level, at in nodes if level == 0 and isinstance(at, int)]
+    verdict = verify(
+        _readable(entries(connection), problems),
         lambda level, position: nodes.get((level, position)),
-        size=size_of(connection),
+        size=max(leaves, default=-1) + 1,
     )
+    if not problems:
+        return verdict
+    index = verdict.entries if verdict.fault is None else verdict.fault.index
+    reason = f"the database file is damaged: {problems[0]}"
+    return replace(verdict, fault=Fault(index=index, reason=reason))
+
+
+def _nodes(connection: Connection, problems: list[str]) -> dict[tuple[int, int], bytes]:
+    rows = connection.execute(select(col(NodeRow.level), col(NodeRow.position), col(NodeRow.hash)))
+    return {(row.level, row.position): row.hash for row in _readable(rows, problems)}
+
+
+def _readable(rows: Iterable[T], problems: list[str]) -> Iterator[T]:
+    """Return rows until one cannot be read, and note why."""
+    try:
+        yield from rows
+    except DatabaseError as error:
+        problems.append(str(error.orig))
 
 
 def shown(connection: Connection, *, incident: str, last: int) -> Sequence[Mapping[str, object]]:
-    """Return the newest entries with their bodies, for people; nothing is verified here."""
+    """Return the newest entries with their bodies, for people; nothing is verified here.
+
+    Raises:
+        Unreadable: naming an entry that is not JSON.
+    """
     newest: deque[Mapping[str, object]] = deque(maxlen=last)
     for sealed in entries(connection):
-        header = json.loads(sealed.leaf)
+        try:
+            header = json.loads(sealed.leaf)
+            body = json.loads(sealed.body) if sealed.body else None
+        except (ValueError, TypeError):
+            reason = "cannot be read; `tocsin ledger verify` says more"
+            raise Unreadable(f"entry {sealed.seq}", reason) from None
         if incident and header.get("incident") != incident:
             continue
-        newest.append({**header, "body": json.loads(sealed.body) if sealed.body else None})
+        newest.append({**header, "body": body})
     return list(newest)

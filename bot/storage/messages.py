@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlmodel import col
 
@@ -27,7 +27,7 @@ class StoredOutbox:
     async def add(self, happening: Happening) -> None:
         """Queue an event; it is delivered after the commit, at least once."""
         await self._rows.execute(
-            insert(OutboxRow),
+            _ADD_EVENT,
             {
                 "kind": happening.kind,
                 "subject": happening.subject,
@@ -42,12 +42,7 @@ class StoredOutbox:
 
     async def due(self, *, now: datetime, limit: int) -> Sequence[Queued]:
         """Return events to deliver now, oldest first."""
-        rows = await self._rows.all(
-            select(*_OUTBOX)
-            .where(col(OutboxRow.due_at) <= now)
-            .order_by(col(OutboxRow.id))
-            .limit(limit)
-        )
+        rows = await self._rows.all(_DUE, {"now": now, "most": limit})
         return [
             Queued(
                 id=str(row.id),
@@ -62,7 +57,7 @@ class StoredOutbox:
 
     async def done(self, id: str) -> None:
         """Mark an event as heard by everyone."""
-        await self._rows.execute(delete(OutboxRow).where(col(OutboxRow.id) == int(id)))
+        await self._rows.execute(_END_EVENT, {"event": int(id)})
 
     async def retry(
         self, id: str, *, heard: Collection[str], due_at: datetime | None, reason: str
@@ -81,6 +76,14 @@ class StoredOutbox:
 
 
 _OUTBOX = tuple(OutboxRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
+_ADD_EVENT = insert(OutboxRow)
+_END_EVENT = delete(OutboxRow).where(col(OutboxRow.id) == bindparam("event"))
+_DUE = (
+    select(*_OUTBOX)
+    .where(col(OutboxRow.due_at) <= bindparam("now"))
+    .order_by(col(OutboxRow.id))
+    .limit(bindparam("most"))
+)
 
 
 class StoredMessages:

@@ -4,34 +4,56 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection
+
+from bot.domain.errors import TocsinError
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 # The newest revision, so that a start on a current database need not load
-# Alembic. A test holds it against the migrations folder.
+# Alembic. Tests hold it and what came before it against the migrations folder.
 HEAD = "0001"
+KNOWN = (HEAD,)
 
 
-def migrate(engine: Engine) -> None:
-    """Upgrade to the newest revision; a database that has it is left alone."""
-    with engine.connect() as connection:
-        if revision(engine) == HEAD:
-            return
-        from alembic import command  # noqa: PLC0415  # only needed on the first start
-        from alembic.config import Config  # noqa: PLC0415
+class UnknownSchema(TocsinError):
+    """A database of a version of Tocsin that this one does not know."""
 
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
+
+def migrate(connection: Connection) -> None:
+    """Upgrade to the newest revision, in one transaction; a database that has it is left alone.
+
+    Raises:
+        UnknownSchema: the database is newer than this program.
+    """
+    if revision(connection) == HEAD:
+        return
+    from alembic import command  # noqa: PLC0415  # only needed on the first start
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    # Two processes may start at once: the second waits here and finds nothing to do.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        found = revision(connection)
+        if found is not None and found not in KNOWN:
+            raise UnknownSchema(
+                f"the database has revision {found}, this program knows {HEAD}: "
+                "it was used by a newer Tocsin"
+            )
         command.upgrade(config, HEAD)
-        connection.commit()
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
 
 
-def revision(engine: Engine) -> str | None:
+def revision(connection: Connection) -> str | None:
     """Return the revision a database has, or None for an empty one."""
-    if not inspect(engine).has_table("alembic_version"):
+    table = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+    if connection.exec_driver_sql(table).first() is None:
         return None
-    with engine.connect() as connection:
-        value = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return str(value) if value is not None else None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])

@@ -28,10 +28,14 @@ class Rows:
         """Execute a statement and return its result."""
         return self._connection.execute(statement, values)
 
-    async def one(self, statement: Executable) -> Any | None:
+    async def one(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Any | None:
         """Return the first row, or None."""
-        return (await self.execute(statement)).first()
+        return (await self.execute(statement, values)).first()
 
-    async def all(self, statement: Executable) -> Sequence[Any]:
+    async def all(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
         """Return every row."""
-        return (await self.execute(statement)).all()
+        return (await self.execute(statement, values)).all()

@@ -20,29 +20,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Connection as RawConnection
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool
 
+from bot.domain.errors import Unreadable
 from bot.domain.ledger import Draft, Verdict
 from bot.ports import Clock, Transaction
 from bot.storage import ledger
 from bot.storage.migrate import migrate
 from bot.storage.transaction import StoredTransaction
+from bot.storage.writer import BUSY_SECONDS, Writer
 
 log = logging.getLogger(__name__)
 
-BUSY_MILLISECONDS = 10_000
-
-
-def writing_engine(path: Path) -> Engine:
-    """Return an engine whose transactions begin with BEGIN IMMEDIATE."""
-    engine = create_engine(
-        f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False}
-    )
-    event.listen(engine, "connect", _prepare_writer)
-    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
+T = TypeVar("T")
 
 
 def reading_engine(path: Path) -> Engine:
@@ -51,26 +45,23 @@ def reading_engine(path: Path) -> Engine:
         f"sqlite:///{path}",
         poolclass=QueuePool,
         pool_size=4,
-        max_overflow=16,
-        connect_args={"check_same_thread": False},
+        # Never wait for a free connection: the wait would hold up the event loop,
+        # and with it whoever could give one back.
+        max_overflow=-1,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
     event.listen(engine, "connect", _prepare_reader)
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
     return engine
 
 
-def _prepare_writer(raw: RawConnection, _record: object) -> None:
-    raw.isolation_level = None
-    raw.execute("PRAGMA journal_mode=WAL")
-    raw.execute("PRAGMA synchronous=FULL")
-    raw.execute("PRAGMA foreign_keys=ON")
-    raw.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
-
-
 def _prepare_reader(raw: RawConnection, _record: object) -> None:
     raw.isolation_level = None
     raw.execute("PRAGMA query_only=ON")
-    raw.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+
+
+class Lost(Exception):
+    """A transaction that was rolled back because another of its group took it along."""
 
 
 @dataclass
@@ -78,13 +69,14 @@ class _Group:
     """Transactions that are committed together."""
 
     done: asyncio.Future[None]
+    changes_before: int
     drafts: list[Draft] = field(default_factory=list)
 
 
 class SqliteDatabase:
     """The store of everything that a restart may not lose, in one file.
 
-    `on_commit` is called after every commit, in the event loop.
+    `on_commit` is called after every commit that changed something, in the event loop.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -94,24 +86,23 @@ class SqliteDatabase:
         self._sealer = ledger.Sealer()
         self._group: _Group | None = None
         self._committing: set[asyncio.Task[None]] = set()
-        self._writer: Connection | None = None
+        self._opened: Writer | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._writing = writing_engine(path)
         self._reading = reading_engine(path)
 
     def open(self) -> None:
         """Create the file if need be and bring its schema up to date."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        migrate(self._writing)
-        self._writer = self._writing.connect()
+        self._opened = Writer(self._path)
+        migrate(self._opened.connection)
+        self._opened.wait_no_more()
 
     async def close(self) -> None:
         """Finish the commits under way and let go of the file."""
         if self._committing:
             await asyncio.wait(self._committing)
-        if self._writer is not None:
-            self._writer.close()
-        self._writing.dispose()
+        if self._opened is not None:
+            self._opened.close()
         self._reading.dispose()
 
     def on_commit(self, listener: Callable[[], None]) -> None:
@@ -123,18 +114,16 @@ class SqliteDatabase:
         """Open a transaction; it is committed with its group when the block is left."""
         async with self._turn:
             group = await self._joined()
-            connection = self._connection()
-            savepoint = connection.begin_nested()
-            work = StoredTransaction(connection)
+            self._writer.mark()
+            work = StoredTransaction(self._writer.connection)
             try:
                 if once is not None:
                     await work.once(once, self._clock.now())
                 yield work
-            except BaseException:
-                if savepoint.is_active:
-                    savepoint.rollback()
+                self._writer.keep()
+            except BaseException as error:
+                self._undo(group, error)
                 raise
-            savepoint.commit()
             group.drafts += work.ledger.drafts
         await asyncio.shield(group.done)
 
@@ -152,16 +141,32 @@ class SqliteDatabase:
         with self._reading.connect() as connection, connection.begin():
             return ledger.check(connection)
 
-    def _connection(self) -> Connection:
-        if self._writer is None:
+    @property
+    def _writer(self) -> Writer:
+        if self._opened is None:
             raise RuntimeError("the database is not open")
-        return self._writer
+        return self._opened
+
+    def _undo(self, group: _Group, error: BaseException) -> None:
+        """Take back one transaction of a group, and only that one.
+
+        Where SQLite has rolled back by itself, the whole group is gone, and none
+        of it may be called stored.
+        """
+        if self._writer.in_transaction:
+            self._writer.take_back()
+            return
+        self._group = None
+        group.done.set_exception(error if isinstance(error, Exception) else Lost())
 
     async def _joined(self) -> _Group:
         """Return the group under way, or begin one and ask for its commit."""
         if self._group is None:
-            await asyncio.to_thread(self._connection().begin)
-            self._group = _Group(done=asyncio.get_running_loop().create_future())
+            await self._writer.begin()
+            self._group = _Group(
+                done=asyncio.get_running_loop().create_future(),
+                changes_before=self._writer.changes,
+            )
             # A failure reaches every transaction of the group that still waits.
             self._group.done.add_done_callback(lambda f: f.cancelled() or f.exception())
             task = asyncio.create_task(self._commit(self._group))
@@ -171,53 +176,51 @@ class SqliteDatabase:
 
     async def _commit(self, group: _Group) -> None:
         async with self._turn:
+            if group.done.done():
+                return
             self._group = None
-            connection = self._connection()
             try:
-                self._sealer.seal(connection, group.drafts, now=self._clock.now())
-                await asyncio.to_thread(connection.commit)
+                self._sealer.seal(self._writer.connection, group.drafts, now=self._clock.now())
+                await self._writer.commit()
             except BaseException as error:
-                self._abandon(connection)
+                self._sealer.forget()
+                self._writer.rollback()
                 group.done.set_exception(error)
                 if not isinstance(error, Exception):
                     raise
                 log.error("a commit failed and was rolled back: %s", error)
                 return
         group.done.set_result(None)
-        for listener in self._listeners:
-            listener()
-
-    def _abandon(self, connection: Connection) -> None:
-        """Roll back what is left of a failed commit.
-
-        After a full disk SQLite has rolled back by itself; rolling back again
-        would raise an error that hides the real one.
-        """
-        self._sealer.forget()
-        raw = connection.connection.driver_connection
-        if isinstance(raw, RawConnection) and not raw.in_transaction:
-            connection.invalidate()
-            connection.close()
-            self._writer = self._writing.connect()
-            return
-        connection.rollback()
+        # Whoever is woken looks for work in a transaction: one without a change wakes nobody.
+        if self._writer.changes != group.changes_before:
+            for listener in self._listeners:
+                listener()
 
 
 def verify_file(path: Path) -> Verdict:
-    """Verify the ledger in a database file, whoever may have it open."""
-    engine = reading_engine(path)
-    try:
-        with engine.connect() as connection, connection.begin():
-            return ledger.check(connection)
-    finally:
-        engine.dispose()
+    """Verify the ledger in a database file, whoever may have it open.
+
+    Raises:
+        Unreadable: it is no database of ours at all.
+    """
+    return _looked_at(path, ledger.check)
 
 
 def read_entries(path: Path, *, incident: str, last: int) -> Sequence[Mapping[str, object]]:
-    """Return the newest entries of a database file as plain objects, oldest first."""
+    """Return the newest entries of a database file as plain objects, oldest first.
+
+    Raises:
+        Unreadable: it is no database of ours at all, or an entry is not JSON.
+    """
+    return _looked_at(path, lambda c: ledger.shown(c, incident=incident, last=last))
+
+
+def _looked_at(path: Path, look: Callable[[Connection], T]) -> T:
     engine = reading_engine(path)
     try:
-        with engine.connect() as connection, connection.begin():
-            return ledger.shown(connection, incident=incident, last=last)
+        with engine.connect() as connection:  # what it began is rolled back, never committed
+            return look(connection)
+    except DatabaseError as error:
+        raise Unreadable(str(path), f"cannot be read: {error.orig}") from None
     finally:
         engine.dispose()

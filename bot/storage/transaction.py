@@ -17,6 +17,8 @@ from bot.storage.rows import Rows
 from bot.storage.runs import StoredEffects, StoredRuns
 from bot.storage.tables import ReceiptRow
 
+_WRITE_DOWN = upsert(ReceiptRow).on_conflict_do_nothing()
+
 
 class StoredTransaction:
     """Repositories that share a connection, and with it their fate."""
@@ -40,6 +42,6 @@ class StoredTransaction:
     async def once(self, request: str, at: datetime) -> None:
         """Write a request down, or raise AlreadyDone where it was written before."""
         values: Mapping[str, object] = {"id": request, "at": at}
-        result = await self._rows.execute(upsert(ReceiptRow).on_conflict_do_nothing(), values)
+        result = await self._rows.execute(_WRITE_DOWN, values)
         if result.rowcount != 1:
             raise AlreadyDone(request)

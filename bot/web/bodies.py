@@ -50,6 +50,8 @@ def unpack(body: bytes, encoding: str, *, limit: int) -> bytes:
         raise TooLarge
     if not unpacker.eof:
         raise Unreadable("body", "the gzip data ends early")
+    if unpacker.unused_data:
+        raise Unreadable("body", "goes on after the end of the gzip data")
     return plain
 
 
@@ -64,7 +66,7 @@ def decode(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at line {error.lineno} column {error.colno}"
         raise Unreadable("body", f"is not JSON: {reason}") from None
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise Unreadable("body", "is not UTF-8") from None
     except RecursionError:
         raise Unreadable("body", "is nested too deeply") from None

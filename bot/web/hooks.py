@@ -17,8 +17,8 @@ from ipaddress import ip_address
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from bot.domain.alerts import Notification
-from bot.domain.deliveries import Delivery
-from bot.domain.errors import AlreadyDone, NotFound, Unreadable
+from bot.domain.deliveries import Delivery, DeliveryState
+from bot.domain.errors import AlreadyDone, NotFound, Refused, Unreadable
 from bot.plugin import Payload, Webhook
 from bot.ports import Clock
 from bot.services.alerts import AlertService
@@ -99,6 +99,8 @@ class HookReceiver:
                 groups = await self._alerts.ingest(delivery, notifications)
             except AlreadyDone:
                 groups = []
+            except ValueError as fault:  # it parses, yet holds what has no stored form
+                return await self._keep(delivery, f"body: cannot be stored: {fault}")
         self._deliveries.labels(request.plugin, "taken").inc()
         return Answer(status=202, body={"delivery": delivery.id, "groups": len(groups)})
 
@@ -107,14 +109,21 @@ class HookReceiver:
 
         Raises:
             Unreadable: it still cannot be understood; it stays kept.
+            Refused: it is not kept (any more), or its plugin is not enabled.
         """
-        notifications = read(self._webhooks, delivery, limit=self.max_bytes)
+        if delivery.state is not DeliveryState.QUARANTINED:
+            raise Refused(f"This delivery was {delivery.state} already.")
+        try:
+            notifications = read(self._webhooks, delivery, limit=self.max_bytes)
+        except TooLarge:
+            raise Unreadable("body", f"unpacks to more than {self.max_bytes} bytes") from None
         await self._alerts.replay(delivery, notifications)
         return len(notifications)
 
     async def _keep(self, delivery: Delivery, reason: str) -> Answer:
+        reason = "".join(c if c.isprintable() else "\ufffd" for c in reason)
+        await self._alerts.quarantine(delivery, reason)
         self._deliveries.labels(delivery.source, "kept").inc()
-        await self._alerts.quarantine(delivery, reason.encode("utf-8", "replace").decode())
         log.warning("delivery %s from %s was kept: %s", delivery.id, delivery.source, reason)
         return Answer(
             status=422,
@@ -142,7 +151,7 @@ def read(
     """Understand a delivery.
 
     Raises:
-        Unreadable: naming the field and the reason.
+        Unreadable: naming the field and the reason, or that the plugin failed on it.
         TooLarge: it unpacks to more than `limit` bytes.
         NotFound: its plugin is not enabled.
     """
@@ -152,7 +161,15 @@ def read(
     encoding = delivery.headers.get("content-encoding", "").strip().lower()
     value = decode(unpack(delivery.body, encoding, limit=limit))
     payload = Payload(json=value, headers=delivery.headers, received_at=delivery.received_at)
-    return hook.parse(payload)
+    try:
+        return hook.parse(payload)
+    except Unreadable:
+        raise
+    except Exception as error:  # a plugin's failure must not lose a delivery
+        log.exception("plugin %s failed on delivery %s", delivery.source, delivery.id)
+        raise Unreadable(
+            "body", f"the plugin {delivery.source} failed on it ({type(error).__name__})"
+        ) from error
 
 
 def _no(status: int, error: str) -> Answer:

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.requests import ClientDisconnect
 from typing_extensions import override
 
 from bot.web.bodies import TooLarge, collect
@@ -72,13 +73,22 @@ async def _receive(receiver: HookReceiver, plugin: str, request: Request) -> Ans
         status=413, body={"error": f"body: is larger than {receiver.max_bytes} bytes"}
     )
     length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > receiver.max_bytes:
+    if _more(length, receiver.max_bytes):
         return too_large
     try:
         body = await collect(request.stream(), limit=receiver.max_bytes)
     except TooLarge:
         return too_large
+    except ClientDisconnect:
+        return Answer(status=400, body={"error": "body: ends early"})
     return await receiver.take(Incoming(plugin=plugin, body=body, headers=headers, sender=sender))
+
+
+def _more(length: str, limit: int) -> bool:
+    """Say whether a declared length is beyond a limit; a wrong declaration says nothing."""
+    if not (length.isascii() and length.isdigit()):
+        return False
+    return len(length) > 20 or int(length) > limit
 
 
 def _answer(answer: Answer) -> Response:
@@ -122,9 +132,16 @@ class WebServer:
             OSError: the address is taken.
         """
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        self._socket = socket.socket(family)
+        # asyncio sets TCP_NODELAY only where the protocol is named; without it answers
+        # wait some 40 ms for the sender's delayed acknowledgement.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(self._address)
+        try:
+            self._socket.bind(self._address)
+        except OSError as error:
+            self._socket.close()
+            host, port = self._address
+            raise OSError(f"web: cannot listen on {host}:{port}: {error.strerror}") from None
         self._task = asyncio.create_task(self._server.serve([self._socket]), name="web")
         up = asyncio.create_task(self._server.up.wait())
         await asyncio.wait({up, self._task}, return_when=asyncio.FIRST_COMPLETED)
