@@ -180,6 +180,26 @@ class Api:
             raise Uncertain("unreachable", f"{method}: {type(error).__name__}") from error
         return response.data if isinstance(response.data, dict) else {}
 
+    async def call_inside(
+        self, method: str, *, channel: str, **arguments: Any
+    ) -> Mapping[str, Any]:
+        """Call a method that only members of a channel may use.
+
+        A public channel that we were put out of is joined again: one careless
+        `/remove` must not silence every alert from then on.
+
+        Raises:
+            ChatError: as for `call`.
+        """
+        try:
+            return await self.call(method, channel=channel, **arguments)
+        except ChatError as error:
+            if error.error != "not_in_channel":
+                raise
+        log.warning("We are not in %s any more, and join it again", channel)
+        await self.call("conversations.join", channel=channel)
+        return await self.call(method, channel=channel, **arguments)
+
     async def respond(self, url: str, payload: Mapping[str, Any]) -> None:
         """Answer an interaction at its response address, for the acting person only."""
         webhook = AsyncWebhookClient(url, session=self.session, retry_handlers=[RateLimitRetry()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
@@ -10,6 +11,8 @@ from bot.domain.people import ChannelId, PersonId
 from bot.ports import ChatError
 from bot.slack import limits
 from bot.slack.api import Api, Uncertain
+
+log = logging.getLogger(__name__)
 
 _UNFIT = re.compile(r"[^\w-]+")
 _SKIPPED = frozenset(
@@ -26,6 +29,18 @@ _SKIPPED = frozenset(
         "failed_for_some_users",
     }
 )
+_FOR_NOBODY = frozenset(
+    {
+        "channel_not_found",
+        "is_archived",
+        "missing_scope",
+        "not_authed",
+        "not_in_channel",
+        "ratelimited",
+        "token_revoked",
+    }
+)
+"""Refusals that are not about the person."""
 
 
 class Channels:
@@ -65,15 +80,21 @@ class Channels:
         return ChannelId(answer["channel"]["id"])
 
     async def invite(self, channel: ChannelId, people: Collection[PersonId]) -> None:
-        """Invite people one by one, so that one who cannot come keeps nobody else out."""
+        """Invite people one by one, so that one who cannot come keeps nobody else out.
+
+        Raises:
+            ChatError: the channel is closed to us, or Slack is out of order.
+        """
         for person in dict.fromkeys(people):
             if person == self._api.identity.user:
                 continue
             try:
-                await self._api.call("conversations.invite", channel=channel, users=person)
+                await self._api.call_inside("conversations.invite", channel=channel, users=person)
             except ChatError as error:
-                if error.error not in _SKIPPED:
+                if isinstance(error, Uncertain) or error.error in _FOR_NOBODY:
                     raise
+                if error.error not in _SKIPPED:
+                    log.warning("%s could not be invited to %s: %s", person, channel, error)
 
     async def _ours(self, name: str, error: ChatError) -> ChannelId:
         async for channel in self._all():

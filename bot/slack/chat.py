@@ -14,7 +14,7 @@ from bot.slack.api import Api, Uncertain
 from bot.slack.blocks import render
 from bot.slack.channels import Channels
 from bot.slack.directory import Directory
-from bot.slack.escape import cut, readable, references
+from bot.slack.escape import cut, readable, references, unbracketed
 from bot.slack.history import History
 from bot.slack.queue import ChannelQueues
 from bot.slack.spans import Json
@@ -92,9 +92,9 @@ class SlackChat:
         return await self._channels.named(name)
 
     async def set_topic(self, channel: ChannelId, topic: str) -> None:
-        """Set a channel's topic."""
-        short = cut(" ".join(topic.split()), limits.TOPIC)
-        await self._api.call("conversations.setTopic", channel=channel, topic=short)
+        """Set a channel's topic; nothing in it mentions or links."""
+        short = cut(unbracketed(" ".join(topic.split())), limits.TOPIC)
+        await self._api.call_inside("conversations.setTopic", channel=channel, topic=short)
 
     async def invite(self, channel: ChannelId, people: Collection[PersonId]) -> None:
         """Invite people; those who are in already or cannot be invited are skipped."""
@@ -147,13 +147,13 @@ class SlackChat:
 
     async def _post(self, payload: Json, key: str, thread: MessageRef | None) -> MessageRef:
         try:
-            answer = await self._api.call("chat.postMessage", **payload)
+            answer = await self._api.call_inside("chat.postMessage", **payload)
         except Uncertain:
             find, place = self._history.find, ChannelId(payload["channel"])
             found = await (self._history.find_reply(thread, key) if thread else find(place, key))
             if found:
                 return found
-            answer = await self._api.call("chat.postMessage", **payload)
+            answer = await self._api.call_inside("chat.postMessage", **payload)
         ref = MessageRef(channel=ChannelId(answer["channel"]), id=answer["ts"])
         self._remember(ref, payload)
         return ref
@@ -180,7 +180,7 @@ class SlackChat:
 
     async def _unless(self, fine: str, method: str, **arguments: Any) -> None:
         try:
-            await self._api.call(method, **arguments)
+            await self._api.call_inside(method, **arguments)
         except ChatError as error:
             if error.error != fine:
                 raise

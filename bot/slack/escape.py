@@ -45,6 +45,14 @@ def code(text: str) -> str:
     return entities(" ".join(clean(text).split()).replace("`", _TWINS["`"]))
 
 
+def unbracketed(text: str) -> str:
+    """Write a plain string for where Slack promises no markup and shows mentions all the same.
+
+    An entity might be shown as it is written there, so look-alikes stand for the brackets.
+    """
+    return clean(text).replace("<", "\u2039").replace(">", "\u203a")
+
+
 def cut(text: str, limit: int) -> str:
     """Shorten a text to a number of characters, the ellipsis included."""
     text = clean(text)

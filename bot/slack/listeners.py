@@ -1,4 +1,4 @@
-"""Slack's way in: acknowledge first, find the handler by name, show its reply.
+"""Slack's way in: find the handler by name, acknowledge what it committed, show its reply.
 
 Bolt is given one listener per kind of payload; names are looked up in our own
 tables, so that nothing goes unanswered, not even a button from an older version.
@@ -41,6 +41,7 @@ from bot.slack.spans import Json
 log = logging.getLogger(__name__)
 
 SUBMISSION_DEADLINE = 2.5  # seconds; Slack gives a form up after 3
+ACKNOWLEDGE_WITHIN = 1.0  # seconds; a press whose handler takes longer is acknowledged before it
 _ANY = re.compile(".*", re.DOTALL)
 _OLDER = Declined("This button is from an older version of the bot and does nothing any more.")
 
@@ -82,24 +83,21 @@ class Listeners:
 
     async def on_command(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Hear a slash command."""
-        await ack()
         origin = command_origin(body)
-        await self._tracked(self._answer(lambda: self._command(origin), origin))
+        await self._acknowledged(ack, lambda: self._command(origin), origin)
 
     async def on_action(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Hear a pressed button."""
-        await ack()
         origin = action_origin(body)
         given = answers(body.get("view") or {})
-        await self._tracked(self._answer(lambda: self._interaction(origin, given), origin))
+        await self._acknowledged(ack, lambda: self._interaction(origin, given), origin)
         if origin.home:
             await self._tracked(self._home(origin.user, origin.user_name))
 
     async def on_shortcut(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Hear a shortcut."""
-        await ack()
         origin = shortcut_origin(body)
-        await self._tracked(self._answer(lambda: self._interaction(origin, {}), origin))
+        await self._acknowledged(ack, lambda: self._interaction(origin, {}), origin)
 
     async def on_view(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         """Hear a submitted form; its acknowledgement is the answer, if that comes in time."""
@@ -135,8 +133,19 @@ class Listeners:
         task.add_done_callback(self._busy.discard)
         return task
 
-    async def _answer(self, work: Callable[[], Awaitable[Reply]], origin: Origin) -> None:
-        await self._show(await attempt(work, name=origin.name), origin)
+    async def _acknowledged(
+        self, ack: AsyncAck, work: Callable[[], Awaitable[Reply]], origin: Origin
+    ) -> None:
+        """Do the work, acknowledge, show the reply.
+
+        What was acknowledged has been committed, so that a crash in between is
+        seen by the person as an error of Slack's and never as a press that left
+        no trace. Work that takes longer is acknowledged before Slack gives up.
+        """
+        doing = self._tracked(attempt(work, name=origin.name))
+        await asyncio.wait({doing}, timeout=ACKNOWLEDGE_WITHIN)
+        await ack()
+        await self._show(await doing, origin)
 
     async def _show(self, reply: Reply | Declined, origin: Origin) -> None:
         shown = await attempt(lambda: self._replies.show(reply, origin), name=origin.name)

@@ -100,7 +100,8 @@ def _simple(span: Span) -> Drawable:
         url = safe_url(span.url)
         return Link(text, url) if url else text
     if isinstance(span, Moment):
-        return span
+        # Slack's dates are Unix times; a source may tell of times before all of them.
+        return span if span.at.timestamp() >= 1 else _fallback(span.at)
     return _with_text(span, clean(_text(span)))
 
 

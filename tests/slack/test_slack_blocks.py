@@ -266,3 +266,11 @@ def test_slack_would_take_any_message(message: Message) -> None:
         assert faults_of_blocks("message", blocks) == []
     assert faults_of_blocks("home", render_home([message] * 3, now=NOW)["blocks"]) == []
     json.dumps(payload, ensure_ascii=False).encode()
+
+
+def test_a_moment_that_slack_has_no_date_for_is_written_out() -> None:
+    """A source that never set its clock must not cost the card."""
+    for at in (datetime(2, 1, 1, tzinfo=UTC), datetime.fromtimestamp(0, UTC)):
+        blocks = drawn(paragraph(Moment(at)), quiet(Moment(at)))
+        assert "date" not in json.dumps(blocks)
+        assert f"{at:%m-%d %H:%M} UTC" in json.dumps(blocks)

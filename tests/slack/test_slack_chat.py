@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -151,3 +152,39 @@ async def test_slacks_refusal_names_its_reason(live: Live) -> None:
     with pytest.raises(ChatError) as caught:
         await live.adapter.chat.post(ChannelId("C0NOWHERE"), note("x"), key="k")
     assert caught.value.error == "channel_not_found"
+
+
+async def test_a_public_channel_we_were_put_out_of_is_joined_again_to_speak_there(
+    live: Live,
+) -> None:
+    """Otherwise one careless `/remove` would silence every alert from then on."""
+    chat, channel = live.adapter.chat, live.workspace.channel("alerts")
+    channel.members.remove(live.app.bot_user_id)
+    ref = await chat.post(live.alerts, note("It burns"), key="k")
+    assert [message.ts for message in live.posted()] == [ref.id]
+    assert live.app.bot_user_id in channel.members
+    channel.members.remove(live.app.bot_user_id)
+    await chat.pin(ref)
+    assert live.app.bot_user_id in channel.members
+
+
+async def test_one_who_cannot_be_invited_keeps_nobody_else_out(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, api = live.adapter.chat, live.adapter._api
+    sam, call = live.workspace.person("sam"), api.call
+    room = await chat.create_channel("inc-9", topic="x")
+
+    async def from_elsewhere(method: str, **arguments: Any) -> Any:
+        if arguments.get("users") == live.dana.id:
+            raise ChatError("user_team_not_in_channel")
+        return await call(method, **arguments)
+
+    monkeypatch.setattr(api, "call", from_elsewhere)
+    await chat.invite(room, [PersonId(live.dana.id), PersonId(sam.id)])
+    assert sam.id in live.workspace.channel("inc-9").members
+
+
+async def test_an_invitation_into_a_closed_channel_is_an_error(live: Live) -> None:
+    with pytest.raises(ChatError, match="channel_not_found"):
+        await live.adapter.chat.invite(ChannelId("C0NOWHERE"), [PersonId(live.dana.id)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.escape import code, cut, literal, readable, references, typed
+from bot.slack.escape import code, cut, literal, readable, references, typed, unbracketed
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,13 @@ def test_code_is_one_line_that_its_text_cannot_leave(text: str) -> None:
 @given(st.text(), st.integers(2, 50))
 def test_a_cut_text_is_never_longer_than_allowed(text: str, limit: int) -> None:
     assert len(cut(text, limit)) <= limit
+
+
+def test_where_slack_promises_no_markup_nothing_can_be_taken_for_a_mention() -> None:
+    assert (
+        unbracketed("sev4 · <@U1> <!here> a\u202eb & c")
+        == "sev4 · \u2039@U1\u203a \u2039!here\u203a ab & c"
+    )
 
 
 def test_a_cut_text_ends_in_an_ellipsis() -> None:

@@ -247,3 +247,44 @@ async def test_a_lost_connection_is_made_again(live: Live) -> None:
     assert await live.adapter.connected()
     await live.dana.type("alerts", "/incident note still here")
     await until(lambda: bool(live.heard.commands))
+
+
+def _acknowledged(live: Live) -> bool:
+    return live.workspace.envelopes[-1].acked_at is not None
+
+
+async def test_a_press_is_acknowledged_once_its_handler_has_done_its_work(live: Live) -> None:
+    done = asyncio.Event()
+    seen: list[bool] = []
+
+    async def work(request: Any) -> None:
+        seen.append(_acknowledged(live))
+        await done.wait()
+
+    live.heard.answer = work
+    message = await card(live)
+    pressing = asyncio.create_task(live.dana.press(message, "alerts.acknowledge"))
+    await until(lambda: bool(seen))
+    assert seen == [False]
+    assert not _acknowledged(live)
+    done.set()
+    await pressing
+    await until(lambda: _acknowledged(live))
+
+
+async def test_a_press_whose_handler_is_slow_is_acknowledged_before_slack_gives_up(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listeners, "ACKNOWLEDGE_WITHIN", 0.05)
+    done = asyncio.Event()
+
+    async def work(request: Any) -> Any:
+        await done.wait()
+        return note("Done at last")
+
+    live.heard.answer = work
+    message = await card(live)
+    await live.dana.press(message, "alerts.acknowledge")
+    await until(lambda: _acknowledged(live))
+    done.set()
+    await until(lambda: bool(live.whispers(live.dana)))
