@@ -31,7 +31,10 @@ alerts = typer.Typer(help="Deliveries that were kept because they could not be r
 ledger = typer.Typer(help="The tamper-evident record of everything that was done.")
 postmortem = typer.Typer(help="Post-mortems.")
 knowledge = typer.Typer(help="Runbooks, services and past incidents.")
-demo = typer.Typer(help="The practice workspace.", invoke_without_command=True)
+demo = typer.Typer(
+    help="Start the practice workspace and print its address; Ctrl-C ends it.",
+    invoke_without_command=True,
+)
 for name, group in (
     ("demo", demo),
     ("alerts", alerts),
@@ -63,7 +66,7 @@ def main() -> None:
 @demo.callback()
 def demo_run(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="the page's port; 0 is any")] = 8765,
+    port: Annotated[int, typer.Option(help="the page's port; 0 is any", min=0, max=65535)] = 8765,
     directory: Annotated[Path, typer.Option(help="where the demo keeps its files")] = DEMO_FOLDER,
     watcher: Annotated[
         bool, typer.Option("--watcher", help="use the built-in watcher, not Prometheus")
@@ -103,13 +106,10 @@ def demo_break(
     """Break the demo's checkout service, like the page's button."""
     from bot.demo.panel import CheckoutPanel, PanelFailed  # noqa: PLC0415
 
-    path = directory / "demo.json"
-    if not path.exists():
-        _fail(f"no demo runs in {directory} (start one with: tocsin demo)", 1)
-    state = json.loads(path.read_text())
+    checkout, token = _running_demo(directory)
 
     async def press() -> None:
-        panel = CheckoutPanel(state["checkout"], admin_token=state["admin_token"], alerting="")
+        panel = CheckoutPanel(checkout, admin_token=token, alerting="")
         try:
             print(await panel.press("break"))
         except PanelFailed as error:
@@ -118,6 +118,18 @@ def demo_break(
             await panel.close()
 
     _run(press)
+
+
+def _running_demo(directory: Path) -> tuple[str, str]:
+    """Return the address and the admin token of a demo's checkout service."""
+    path = directory / "demo.json"
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        return state["checkout"], state["admin_token"]
+    except FileNotFoundError:
+        _fail(f"no demo runs in {directory} (start one with: tocsin demo)", 1)
+    except (ValueError, KeyError, TypeError):
+        _fail(f"{path}: is not what a demo writes; start it again with: tocsin demo", 1)
 
 
 @cli.command()
@@ -129,9 +141,17 @@ def serve(config: Config = None) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for chatty in ("alembic", "faiss", "apscheduler", "uvicorn", "httpx", "slack_bolt"):
+    for chatty in (
+        "alembic",
+        "faiss",
+        "apscheduler",
+        "uvicorn",
+        "httpx",
+        "slack_bolt",
+        "slack_sdk",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    _run(app.run)
+    _run(lambda: _naming_what_failed(app, app.run))
 
 
 @cli.command()
@@ -161,6 +181,8 @@ def print_manifest(
     settings = _without_tokens(_settings(config))
     if settings.slack.mode == "http" and not url:
         _fail("--url: HTTP mode needs the address at which Slack reaches the bot", 2)
+    if url and not url.startswith("https://"):
+        _fail(f"--url: {url} does not begin with https://, and Slack sends nowhere else", 2)
     content = manifest(_build(settings).handlers, settings.slack.mode, url or None)
     print(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), end="")
 
@@ -222,12 +244,15 @@ def ledger_verify(
     database: Annotated[Path | None, typer.Option(help="the database file itself")] = None,
 ) -> None:
     """Check every entry and every node of the ledger."""
+    from bot.domain.errors import Unreadable  # noqa: PLC0415
     from bot.storage.sqlite import verify_file  # noqa: PLC0415
 
     path = database or _settings(config).database
-    if not path.exists():
-        _fail(f"{path}: there is no database", 2)
-    verdict = verify_file(path)
+    _check_there(path)
+    try:
+        verdict = verify_file(path)
+    except Unreadable as error:
+        _fail(f"NOT OK: {error}", 1)
     if verdict.fault is not None:
         _fail(f"NOT OK: entry {verdict.fault.index}: {verdict.fault.reason}", 1)
     print(f"OK: {verdict.entries} entries, root {verdict.root.hex()}")
@@ -241,12 +266,18 @@ def ledger_show(
     last: Annotated[int, typer.Option(help="how many of the newest", min=1)] = 50,
 ) -> None:
     """Print the newest ledger entries, one JSON object a line."""
+    from bot.domain.errors import Unreadable  # noqa: PLC0415
     from bot.storage.sqlite import read_entries  # noqa: PLC0415
 
     path = database or _settings(config).database
-    if not path.exists():
-        _fail(f"{path}: there is no database", 2)
-    for entry in read_entries(path, incident=incident, last=last):
+    _check_there(path)
+    try:
+        entries = read_entries(path, incident=incident.upper(), last=last)
+    except Unreadable as error:
+        _fail(str(error), 1)
+    if incident and not entries:
+        _fail(f"{incident}: the ledger has no entry of it", 1)
+    for entry in entries:
         print(json.dumps(entry, ensure_ascii=False))
 
 
@@ -264,9 +295,11 @@ def postmortem_export(
     app = _build(_without_tokens(_settings(config)))
 
     async def export() -> None:
-        drafted = await app.core.context.postmortems.get(IncidentId(incident.upper()))
+        context, id = app.core.context, IncidentId(incident.upper())
+        await context.incidents.get(id)
+        drafted = await context.postmortems.get(id)
         if drafted is None:
-            _fail(f"{incident}: no post-mortem was drafted (type /incident postmortem)", 1)
+            _fail(f"{id}: no post-mortem was drafted (type /incident postmortem)", 1)
         text = render(drafted, format.value)
         if output is None:
             print(text)
@@ -326,7 +359,15 @@ def _build(settings: Settings) -> App:
         _fail(str(error), 2)
 
 
+def _check_there(path: Path) -> None:
+    """A command that reads makes no database: most likely it was pointed to the wrong place."""
+    if not path.exists():
+        _fail(f"{path}: there is no database; --config says which installation is meant", 2)
+
+
 def _with_database(app: App, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    _check_there(app.settings.database)
+
     async def opened() -> None:
         app.core.database.open()
         try:
@@ -334,14 +375,32 @@ def _with_database(app: App, work: Callable[[], Coroutine[Any, Any, None]]) -> N
         finally:
             await app.core.database.close()
 
-    _run(opened)
+    _run(lambda: _naming_what_failed(app, opened))
+
+
+async def _naming_what_failed(app: App, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Say which file or which address it was where a database or Slack cannot be used."""
+    from sqlite3 import Error  # noqa: PLC0415  # see above
+
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    from bot.domain.errors import Unreadable  # noqa: PLC0415
+    from bot.ports import ChatError  # noqa: PLC0415
+
+    try:
+        await work()
+    except DBAPIError as error:
+        raise Unreadable(str(app.settings.database), f"cannot be used: {error.orig}") from None
+    except Error as error:
+        raise Unreadable(str(app.settings.database), f"cannot be used: {error}") from None
+    except ChatError as error:
+        raise Unreadable(f"Slack at {app.settings.slack.api_url}", str(error)) from None
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine; what people can mend is one sentence, not a traceback."""
     from bot.demo.processes import NotStarted  # noqa: PLC0415
     from bot.domain.errors import TocsinError  # noqa: PLC0415
-    from bot.ports import ChatError  # noqa: PLC0415
     from bot.settings import SettingsError  # noqa: PLC0415
 
     try:
@@ -350,7 +409,10 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         print()
     except SettingsError as error:
         _fail("\n".join(f"config: {problem}" for problem in error.problems), 2)
-    except (TocsinError, ChatError, NotStarted, OSError) as error:
+    except OSError as error:
+        named = error.filename is not None and error.strerror is not None
+        _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
+    except (TocsinError, NotStarted) as error:
         _fail(str(error), 1)
 
 

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -23,6 +22,7 @@ import httpx
 
 from bot.app import build
 from bot.demo.alerting import Alerting, AlertingKind, start_alerting
+from bot.demo.folder import claimed
 from bot.demo.panel import CheckoutPanel, PanelFailed
 from bot.demo.processes import LoggedProcess, NotStarted, free_port
 from bot.practice import (
@@ -44,7 +44,7 @@ PEOPLE = (
     ("dana", "Dana Ito", "On-call engineer"),
     ("priya", "Priya Raman", "Payments engineer"),
     ("marcus", "Marcus Webb", "Incident commander"),
-    ("lena", "Lena Fischer", "Customer communications"),
+    ("lena", "Lena Fischer", "Customer support"),
 )
 
 
@@ -71,7 +71,7 @@ class Rehearsal:
         self.bot_url = f"http://127.0.0.1:{free_port()}"
         self.checkout_url = ""
         self.admin_token = secrets.token_urlsafe(24)
-        self._hook_token = secrets.token_urlsafe(24)
+        self.hook_token = secrets.token_urlsafe(24)
         self._environment: dict[str, str] = {}
         self._stack = AsyncExitStack()
         self.server: PracticeServer
@@ -84,13 +84,12 @@ class Rehearsal:
             NotStarted: one of them did not start; the text says which and why.
         """
         async with AsyncExitStack() as stack:
-            shutil.rmtree(self.stage.directory, ignore_errors=True)
-            self.stage.directory.mkdir(parents=True)
+            stack.enter_context(claimed(self.stage.directory))
             await self._start_checkout(stack)
             self.alerting = await start_alerting(
                 self.checkout_url,
                 f"{self.bot_url}/hooks/alertmanager",
-                token=self._hook_token,
+                token=self.hook_token,
                 directory=self._folder("alerting"),
                 kind=self.stage.alerting,
             )
@@ -153,15 +152,22 @@ class Rehearsal:
         stack.push_async_callback(panel.close)
         self.server = PracticeServer(self.workspace, port=self.stage.port, panels=[_panel(panel)])
         installed = self.workspace.install(app_manifest(config))
-        await self.server.start()
+        await self._open_page()
         stack.push_async_callback(self.server.stop)
         self._environment = {
             "TOCSIN_SLACK__API_URL": self.server.api_url,
             "TOCSIN_SLACK__BOT_TOKEN": installed.bot_token,
             "TOCSIN_SLACK__APP_TOKEN": installed.app_token,
-            "TOCSIN_PLUGINS__ALERTMANAGER__TOKEN": self._hook_token,
+            "TOCSIN_PLUGINS__ALERTMANAGER__TOKEN": self.hook_token,
             "TOCSIN_PLUGINS__DEMO__TOKEN": self.admin_token,
         }
+
+    async def _open_page(self) -> None:
+        try:
+            await self.server.start()
+        except OSError as error:
+            reason = f"the page's port {self.stage.port} cannot be used: {error.strerror}"
+            raise NotStarted(reason) from None
 
     def _config(self) -> str:
         sections: dict[str, dict[str, Any]] = {

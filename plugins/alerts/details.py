@@ -81,13 +81,13 @@ def _finding(finding: Finding) -> list[Part]:
     if finding.evidence:
         parts.append(Quiet(_evidence(finding.evidence)))
     told = " · ".join(part for part in (finding.plugin, finding.model) if part)
-    return [*parts, quiet(f"Claimed by {told}.")] if told else parts
+    return [*parts, quiet(f"Method: {told}.")] if told else parts
 
 
 def _evidence(evidence: Iterable[Evidence]) -> tuple[Span, ...]:
     spans: list[Span] = []
     for item in evidence:
-        spans.append(" · " if spans else "Because of ")
+        spans.append(" · " if spans else "Evidence: ")
         spans.append(Link(item.label, item.url) if item.url else item.label)
     return tuple(spans)
 
@@ -135,8 +135,7 @@ def _timeline(entries: Sequence[TimelineEntry]) -> list[Part]:
     if not entries:
         return []
     lines = [
-        quiet(Moment(entry.at), " ", f"{entry.actor_name} {_short(entry.text)}".strip())
-        for entry in entries[-ENTRIES_SHOWN:]
+        quiet(Moment(entry.at), " ", _short(entry.sentence)) for entry in entries[-ENTRIES_SHOWN:]
     ]
     return [paragraph(Bold("Timeline")), *lines]
 

@@ -98,7 +98,7 @@ def firing_list(groups: Sequence[AlertGroup], links: Mapping[str, str], *, at: d
     if not groups:
         return note("No alert is firing.")
     summary = _count(len(groups))
-    lines = [_line(group, links, at=at) for group in groups[:_SHOWN_IN_LIST]]
+    lines = [_line(group, links, at=at) for group in listed(groups)]
     left = len(groups) - len(lines)
     more = (quiet(f"And {left} more."),) if left else ()
     return Message(summary=summary, parts=(Heading(summary), *lines, *more))
@@ -114,12 +114,24 @@ def home(
     loud = [group for group in groups if not group.silenced(at)]
     if not loud:
         return None
-    ordered = for_viewer(loud, viewer)[:_SHOWN_AT_HOME]
+    ordered = at_home(groups, viewer=viewer, at=at)
     left = len(loud) - len(ordered)
     more = (quiet(f"And {left} more: /incident alerts"),) if left else ()
     summary = _count(len(loud))
     lines = (_line(group, links, at=at) for group in ordered)
     return Message(summary=summary, parts=(Heading(summary), *lines, *more))
+
+
+def listed(groups: Sequence[AlertGroup]) -> Sequence[AlertGroup]:
+    """Return the groups that a list has room for."""
+    return groups[:_SHOWN_IN_LIST]
+
+
+def at_home(
+    groups: Sequence[AlertGroup], *, viewer: PersonId, at: datetime
+) -> Sequence[AlertGroup]:
+    """Return the groups that a person's home page has room for, what concerns them first."""
+    return for_viewer([g for g in groups if not g.silenced(at)], viewer)[:_SHOWN_AT_HOME]
 
 
 def for_viewer(groups: Sequence[AlertGroup], viewer: PersonId) -> list[AlertGroup]:

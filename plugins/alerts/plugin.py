@@ -26,6 +26,8 @@ from bot.ports import ChatError
 from plugins.alerts import messages
 from plugins.alerts.details import details_form
 
+_MOST_LINKS = 1_000  # remembered
+
 
 class Alerts(Plugin[PluginSettings]):
     """Lets people acknowledge, silence and look into alerts."""
@@ -34,7 +36,7 @@ class Alerts(Plugin[PluginSettings]):
 
     def __init__(self, settings: PluginSettings, context: PluginContext) -> None:
         super().__init__(settings, context)
-        self._links: Mapping[str, str] = {}
+        self._links: dict[str, str] = {}
 
     @override
     def commands(self) -> Sequence[Command]:
@@ -74,11 +76,12 @@ class Alerts(Plugin[PluginSettings]):
     async def home_section(self, viewer: Person) -> Message | None:
         groups = await self.context.alerts.firing()
         now = self.context.clock.now()
-        return messages.home(groups, await self._linked(groups), viewer=viewer.id, at=now)
+        links = await self._linked(messages.at_home(groups, viewer=viewer.id, at=now))
+        return messages.home(groups, links, viewer=viewer.id, at=now)
 
     async def _list(self, request: CommandRequest) -> Reply:
         groups = await self.context.alerts.firing()
-        links = await self._linked(groups)
+        links = await self._linked(messages.listed(groups))
         return messages.firing_list(groups, links, at=self.context.clock.now())
 
     async def _acknowledge(self, request: InteractionRequest) -> Reply:
@@ -116,11 +119,12 @@ class Alerts(Plugin[PluginSettings]):
 
     async def _linked(self, groups: Sequence[AlertGroup]) -> Mapping[str, str]:
         """Return links to the groups' cards, as far as these stand and links are to be had."""
-        kept = {group.id: self._links.get(group.id, "") for group in groups}
+        if len(self._links) > _MOST_LINKS:
+            self._links.clear()
         for group in groups:
-            kept[group.id] = kept[group.id] or await self._card_link(group)
-        self._links = {id: url for id, url in kept.items() if url}
-        return self._links
+            if group.id not in self._links and (url := await self._card_link(group)):
+                self._links[group.id] = url
+        return dict(self._links)
 
     async def _card_link(self, group: AlertGroup) -> str:
         card = await self.context.posts.get(f"alert:{group.id}")

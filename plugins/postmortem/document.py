@@ -40,7 +40,7 @@ def _parts(postmortem: Postmortem) -> Iterator[Part]:
     yield Heading(f"{postmortem.incident}: {postmortem.title}")
     yield quiet(
         f"{postmortem.severity} · {postmortem.service or 'no service named'} · "
-        f"{postmortem.status} · draft of {postmortem.drafted_by}, ",
+        f"{postmortem.status} · drafted by {postmortem.drafted_by}, ",
         Moment(postmortem.drafted_at),
     )
     yield paragraph(postmortem.summary)
@@ -68,15 +68,15 @@ def _milestones(postmortem: Postmortem) -> Iterator[Part]:
 
 def _suggestion(suggestion: Suggestion) -> tuple[Span, ...]:
     verdict = _JUDGED[suggestion.good]
-    return (f"{cut(suggestion.claim)} ", Bold(f"{verdict}:"), f" {cut(suggestion.fate)}")
+    return (f"{cut(suggestion.claim)}. ", Bold(f"{verdict}:"), f" {cut(suggestion.fate)}.")
 
 
 def _consent(consent: Consent) -> tuple[Span, ...]:
     answers = "; ".join(consent.answers)
     told = f", {answers}" if answers else ""
     return (
-        f"“{cut(consent.title)}” (plan {consent.digest[:12]}), asked for by {consent.requester}: "
-        f"consent {consent.verdict}{told}. {consent.outcome}",
+        f"“{cut(consent.title)}” (plan {consent.digest[:12]}), asked for by {consent.requester}, "
+        f"needed {consent.demanded}: {consent.verdict}{told}; {consent.outcome}.",
     )
 
 

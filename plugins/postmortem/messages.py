@@ -103,7 +103,9 @@ def caught_up(catch_up: CatchUp) -> Message:
         *_last(catch_up.latest),
         quiet(*written_by(prose.writer, by_model=prose.by_model)),
     ]
-    return Message(summary=f"{catch_up.incident.id}: {prose.text}", parts=tuple(parts))
+    id = catch_up.incident.id
+    summary = prose.text if prose.text.startswith(id) else f"{id}: {prose.text}"
+    return Message(summary=summary, parts=tuple(parts))
 
 
 def _last(entries: Sequence[TimelineEntry]) -> Iterator[Part]:
@@ -117,9 +119,7 @@ def _last(entries: Sequence[TimelineEntry]) -> Iterator[Part]:
 
 def line(entry: TimelineEntry) -> tuple[Span, ...]:
     """Draw a timeline entry as one line."""
-    text = cut(" ".join(entry.text.split()))
-    who = f" {entry.actor_name}:" if entry.actor_name else ""
-    return (Moment(entry.at), f"{who} {text}")
+    return (Moment(entry.at), f" {cut(' '.join(entry.sentence.split()))}")
 
 
 def cut(text: str) -> str:

@@ -23,7 +23,7 @@ _ARGUMENTS: Mapping[str, JSON] = {
 class PrometheusSettings(PluginSettings):
     """`url` is Prometheus's root address, `timeout` in seconds, `token` a bearer token."""
 
-    url: str = "http://127.0.0.1:9090"
+    url: str = Field(default="http://127.0.0.1:9090", pattern=r"^https?://[^/]+")
     timeout: float = Field(default=10.0, gt=0)
     token: SecretStr | None = None
 

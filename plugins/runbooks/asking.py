@@ -67,10 +67,11 @@ class Asking:
 
     async def _show(self, run: Run, person: PersonId, message: Message) -> None:
         key = f"ask:{run.id}:{person}"
-        if run.state is not RunState.AWAITING and await self._context.posts.get(key) is None:
+        known = await self._context.posts.get(key)
+        if run.state is not RunState.AWAITING and known is None:
             return
         try:
-            channel = await self._context.chat.direct(person)
+            channel = known.channel if known else await self._context.chat.direct(person)
             await self._context.posts.show(key, message, channel=channel)
         except ChatError as error:
             log.warning("%s could not be asked about run %s: %s", person, run.id, error)

@@ -75,7 +75,7 @@ def choose(
 
 
 def _introduction(shown: Runbook, reason: str | None) -> tuple[Part, ...]:
-    suggested = f"Suggested: {reason}." if reason else "No alert names this runbook."
+    suggested = f"Why this one: {reason}." if reason else "No alert names this runbook."
     if not shown.executable:
         return (paragraph(suggested), quiet("It has no steps to run: it is read and done by hand."))
     return (

@@ -6,7 +6,7 @@ press them is decided when they are pressed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from bot.domain.approvals import ANYONE, Approval, missing
@@ -31,7 +31,7 @@ from bot.domain.messages import (
     paragraph,
     quiet,
 )
-from bot.domain.runs import PlannedStep, Run, RunState
+from bot.domain.runs import Plan, Run, RunState
 from plugins.runbooks.forms import form_value
 from plugins.runbooks.steps import (
     facts_part,
@@ -69,8 +69,8 @@ def run_message(run: Run, *, owner: str, at: datetime) -> Message:
     """Draw a run as it stands. `owner` is the team that owns the runbook."""
     headline, parts = _DRAWN[run.state](run, owner, at)
     return Message(
-        summary=f"{run.title}: {headline}",
-        parts=(Heading(run.title), *parts, _origin(run)),
+        summary=f"Runbook “{run.title}”: {headline}",
+        parts=(Heading(f"Runbook: {run.title}"), *parts, _origin(run)),
         tone=_TONES.get(run.state, Tone.WAITING),
     )
 
@@ -103,23 +103,23 @@ def _awaiting(run: Run, owner: str, at: datetime) -> Drawn:
     pairs: tuple[tuple[str, Span], ...] = (
         ("Needs", needed),
         ("Answer by", Moment(approval.answer_by)),
-        ("Worst risk", risk_words(plan.risk)),
+        *((("Worst risk", risk_words(plan.risk)),) if len(plan.steps) > 1 else ()),
     )
     parts = (
         paragraph(Bold("This plan waits for approval."), " Nothing has been changed."),
         *diagnosis,
-        *_plan(plan.steps),
+        *_plan(plan),
         facts(pairs),
         _answer_buttons(run, approval),
     )
     return f"waits for approval ({needed})", parts
 
 
-def _plan(steps: Sequence[PlannedStep]) -> tuple[Part, ...]:
-    if not too_long(steps):
-        return tuple(plan_parts(steps))
+def _plan(plan: Plan) -> tuple[Part, ...]:
+    if not too_long(plan):
+        return tuple(plan_parts(plan.steps))
     text = "The plan is too long for a message. Read all of it before you answer: “Whole plan…”"
-    return (outline(steps), paragraph(Bold(text)))
+    return (outline(plan.steps), paragraph(Bold(text)))
 
 
 def whole_plan(run: Run) -> Form:
@@ -166,7 +166,7 @@ def _answer_buttons(run: Run, approval: Approval) -> Buttons:
     )
     deny = Button(label="Deny…", interaction=DENY, value=value, style=Style.DANGER)
     whole: tuple[Button, ...] = ()
-    if run.plan is not None and too_long(run.plan.steps):
+    if run.plan is not None and too_long(run.plan):
         whole = (Button(label="Whole plan…", interaction=WHOLE, value=run.id),)
     return Buttons((*whole, approve, deny, _stop_button(run, "Cancel")))
 

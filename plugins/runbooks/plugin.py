@@ -14,7 +14,7 @@ from bot.domain.errors import NotFound
 from bot.domain.events import RunChanged
 from bot.domain.findings import Finding
 from bot.domain.incidents import Incident, IncidentId
-from bot.domain.messages import Button
+from bot.domain.messages import Button, Message
 from bot.domain.people import ChannelId
 from bot.domain.runs import Run
 from bot.plugin import (
@@ -26,7 +26,7 @@ from bot.plugin import (
     PluginContext,
     PluginSettings,
 )
-from bot.ports import MessageRef
+from bot.ports import ChatError, MessageRef
 from plugins.runbooks import messages
 from plugins.runbooks.answering import Answering
 from plugins.runbooks.asking import Asking
@@ -131,11 +131,22 @@ class Runbooks(Plugin[PluginSettings]):
         message = messages.run_message(
             run, owner=runbook.owner if runbook else "", at=self.context.clock.now()
         )
-        ref = await self.context.posts.show(
-            f"run:{run.id}", message, channel=spot.channel, thread=spot.thread
-        )
+        ref = await self._show(run, message, spot)
         if event.change != CHECKED:
             await self._asking.update(run, ref)
+
+    async def _show(self, run: Run, message: Message, spot: Spot) -> MessageRef:
+        """Show a run at its place, or in the alerts channel where that is closed to us."""
+        key, alerts = f"run:{run.id}", self.context.channels().alerts
+        try:
+            return await self.context.posts.show(
+                key, message, channel=spot.channel, thread=spot.thread
+            )
+        except ChatError as error:
+            if not error.closed or alerts is None or alerts == spot.channel:
+                raise
+            log.warning("run %s is shown in the alerts channel: %s", run.id, error)
+        return await self.context.posts.show(key, message, channel=alerts)
 
     async def _spot(self, run: Run) -> Spot | None:
         """Find the incident's channel, or the alert card's thread, or the alerts channel.

@@ -7,16 +7,21 @@ from datetime import datetime
 
 from bot.domain.actions import Arguments, Risk
 from bot.domain.messages import Bold, Code, Mono, Paragraph, Part, Span, duration, paragraph, quiet
-from bot.domain.runs import Fact, PlannedCheck, PlannedStep, Run, StepRecord, StepState
+from bot.domain.runs import Fact, Plan, PlannedCheck, PlannedStep, Run, StepRecord, StepState
 
 MOST_DETAILED = 12  # a message holds 50 blocks, and a step in full takes three
 
 # A message holds some 9,500 characters, the rest of it included. What would be
 # cut from a message is read in a form instead: nobody approves what they cannot see.
 _LONGEST_PLAN = 6_000
+_MOST_STEPS = 40
+_LONGEST_BLOCK = 2_900
 
 _LONGEST_ARGUMENTS = 600
-_LONGEST_WHY = 400
+_LONGEST_WHY = 800
+_LONGEST_SUMMARY = 120
+_STEPS_SHOWN = 12
+_STEPS_BEFORE = 6
 _LONGEST_TITLE = 80
 _MARKS = {True: "ok", False: "not ok", None: "noted"}
 _ON_FAILURE = {
@@ -48,9 +53,22 @@ def facts_part(found: Sequence[Fact]) -> Paragraph:
     return Paragraph(tuple(lines))
 
 
-def too_long(steps: Sequence[PlannedStep]) -> bool:
-    """Say whether a plan does not fit into a message whole."""
-    return sum(len(s.title) + len(s.diff) + len(_small_print(s)) for s in steps) > _LONGEST_PLAN
+def too_long(plan: Plan) -> bool:
+    """Say whether a plan does not fit into a message whole, beside what the diagnosis found."""
+    found = sum(len(fact.title) + len(fact.summary) for fact in plan.facts)
+    steps = [_room(step, number) for number, step in enumerate(plan.steps, start=1)]
+    if len(steps) > _MOST_STEPS or max(steps, default=0) > _LONGEST_BLOCK:
+        return True
+    return found + sum(steps) > _LONGEST_PLAN
+
+
+def _room(step: PlannedStep, number: int) -> int:
+    """Say how many characters a step takes; small print writes some signs as five."""
+    return len(_title(step, number)) + len(step.diff) + _written(_small_print(step))
+
+
+def _written(text: str) -> int:
+    return len(text) + 4 * sum(map(text.count, "&<>"))
 
 
 def outline(steps: Sequence[PlannedStep]) -> Paragraph:
@@ -68,16 +86,25 @@ def plan_parts(steps: Sequence[PlannedStep]) -> Iterator[Part]:
         if len(steps) <= MOST_DETAILED:
             yield from _in_full(step, number)
         else:
-            yield Code(f"{_title(step, number)}\n{step.diff}\n{_small_print(step)}")
+            yield from _code(f"{_title(step, number)}\n{step.diff}\n{_small_print(step)}")
 
 
 def _in_full(step: PlannedStep, number: int) -> Iterator[Part]:
     yield paragraph(
         Bold(f"{number}. {step.title}"), " · ", Mono(step.uses), f" · {risk_words(step.risk)}"
     )
-    if step.diff:
-        yield Code(step.diff)
-    yield quiet(_small_print(step))
+    yield from _code(step.diff)
+    small = _small_print(step)
+    if _written(small) > _LONGEST_BLOCK:
+        yield from _code(small)
+    else:
+        yield quiet(small)
+
+
+def _code(text: str) -> Iterator[Code]:
+    """Show a text whole, in as many blocks as it takes."""
+    for start in range(0, len(text), _LONGEST_BLOCK):
+        yield Code(text[start : start + _LONGEST_BLOCK])
 
 
 def _title(step: PlannedStep, number: int) -> str:
@@ -86,43 +113,56 @@ def _title(step: PlannedStep, number: int) -> str:
 
 def _small_print(step: PlannedStep) -> str:
     lines = (
-        f"With {arguments_line(step.arguments)}" if step.arguments else "",
-        _shorten(" ".join(step.explanation.split()), _LONGEST_WHY),
+        f"With {_arguments(step.arguments)}" if step.arguments else "",
+        _first_sentences(" ".join(step.explanation.split()), _LONGEST_WHY),
         confirmation(step.verify) if step.verify else "Nothing confirms it afterwards.",
         _ON_FAILURE.get(step.on_failure, ""),
     )
     return "\n".join(line for line in lines if line)
 
 
-def arguments_line(arguments: Arguments) -> str:
-    """Write arguments on one line: `expected_generation=4`."""
-    line = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    return _shorten(line, _LONGEST_ARGUMENTS)
+def _arguments(arguments: Arguments) -> str:
+    """Write arguments on one line, all of them: `expected_generation=4`."""
+    return ", ".join(f"{name}={value}" for name, value in arguments.items())
 
 
 def confirmation(check: PlannedCheck) -> str:
     """Say in one line when a step counts as confirmed."""
     times = f", {check.consecutive} times in a row" if check.consecutive > 1 else ""
+    asked = _shorten(_arguments(check.arguments), _LONGEST_ARGUMENTS)
     return (
-        f"Confirmed when {check.uses} ({arguments_line(check.arguments)}) is {check.expect}{times},"
-        f" asked every {duration(check.every)} for at most {duration(check.within)}."
+        f"Confirmed when {check.uses} ({asked}) is {check.expect}{times},"
+        f" asked every {check.every:g} s for at most {check.within:g} s."
     )
 
 
 def progress_part(run: Run, *, at: datetime) -> Paragraph:
-    """Show how far each step is, with the measured value where one is being verified."""
-    lines: list[Span] = []
+    """Show how far the steps are, with the measured value where one is being verified.
+
+    Of very many steps those around the present one are shown.
+    """
+    steps = run.plan.steps if run.plan else ()
+    first = max(0, min(run.position - _STEPS_BEFORE, len(steps) - _STEPS_SHOWN))
+    shown = steps[first : first + _STEPS_SHOWN]
+    lines: list[Span] = [f"{_count(first)} before these"] if first else []
     records = {record.id: record for record in run.records}
-    for number, step in enumerate(run.plan.steps if run.plan else (), start=1):
+    for number, step in enumerate(shown, start=first + 1):
         record = records.get(step.id, StepRecord(id=step.id))
         lines += ["\n"] if lines else []
-        lines += [Bold(_STATES[record.state]), f"  {number}. {step.title}"]
+        title = _shorten(step.title, _LONGEST_TITLE)
+        lines += [Bold(_STATES[record.state]), f"  {number}. {title}"]
         lines += [f" · {text}" for text in _progress(run, step, record, at) if text]
+    after = len(steps) - first - len(shown)
+    lines += [f"\n{_count(after)} after these"] if after else []
     return Paragraph(tuple(lines) or ("There are no steps.",))
 
 
+def _count(steps: int) -> str:
+    return "1 step" if steps == 1 else f"{steps} steps"
+
+
 def _progress(run: Run, step: PlannedStep, record: StepRecord, at: datetime) -> Iterator[str]:
-    yield record.summary
+    yield _shorten(record.summary, _LONGEST_SUMMARY)
     if record.started_at is not None and record.state is not StepState.WAITING:
         yield duration(((record.ended_at or at) - record.started_at).total_seconds())
     if record.state is StepState.VERIFYING and step.verify is not None:
@@ -133,6 +173,14 @@ def measured(check: PlannedCheck, value: float | None, *, good: int) -> str:
     """Hold a measured value against what is expected: `measured 0.4, expected below 0.05`."""
     shown = "nothing yet" if value is None else f"{value:.4g}"
     return f"measured {shown}, expected {check.expect}, {good} of {check.consecutive} in a row"
+
+
+def _first_sentences(text: str, longest: int) -> str:
+    """Keep whole sentences where a text is too long: half of one may say the opposite."""
+    if len(text) <= longest:
+        return text
+    end = text.rfind(". ", 0, longest)
+    return f"{text[: end + 1]} …" if end > 0 else _shorten(text, longest)
 
 
 def _shorten(text: str, longest: int) -> str:

@@ -9,8 +9,9 @@ from bot.domain.alerts import AlertGroup, GroupId
 from bot.domain.errors import NotFound
 from bot.domain.incidents import Incident, IncidentId
 from bot.domain.people import ChannelId
+from bot.domain.relevance import query
 from bot.plugin import PluginContext
-from plugins.runbooks.suggestions import query_of, shared_labels
+from plugins.runbooks.suggestions import shared_labels
 
 CHANNEL = "channel:"
 _INCIDENT = "INC-"
@@ -58,7 +59,7 @@ def of_group(group: AlertGroup) -> Subject:
     """Return an alert group as a subject."""
     return Subject(
         id=group.id,
-        query=query_of(group),
+        query=query(group),
         service=group.service,
         incident=group.incident,
         group=group,
@@ -69,10 +70,10 @@ def of_group(group: AlertGroup) -> Subject:
 async def _of_incident(context: PluginContext, incident: Incident) -> Subject:
     """Take the first alert group of an incident along, since its labels fill parameters."""
     group = await _first_group(context, incident)
-    query = query_of(group) if group else f"{incident.title} {incident.service}"
+    words = query(group) if group else f"{incident.title} {incident.service}"
     return Subject(
         id=incident.id,
-        query=query,
+        query=words,
         service=incident.service or None,
         incident=incident.id,
         group=group,

@@ -13,9 +13,6 @@ from bot.domain.runbooks import Runbook, matches
 
 KIND = "runbook"
 
-_ANNOTATIONS = ("summary", "title", "description", "message")
-_LONGEST_QUERY = 2_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
@@ -56,12 +53,6 @@ def _reason(runbook: Runbook, group: AlertGroup) -> str | None:
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def query_of(group: AlertGroup) -> str:
-    """Return what to search for: the alert's name and what its author wrote for people."""
-    words = (group.name, *(group.annotation(key) for key in _ANNOTATIONS), group.service or "")
-    return " ".join(dict.fromkeys(word for word in words if word))[:_LONGEST_QUERY]
-
-
 def searched(
     hits: Sequence[Hit], runbooks: Mapping[str, Runbook], *, name: str
 ) -> list[Suggestion]:
@@ -94,9 +85,14 @@ def finding(suggestions: Sequence[Suggestion], group: AlertGroup) -> Finding:
         claim=book.title if best.direct else f"{book.title} (may fit)",
         value=book.id,
         evidence=tuple(evidence),
-        detail="; ".join(f"Also “{s.runbook.title}” ({s.reason})" for s in others),
+        detail=_also(others),
         model="" if best.direct else "search",
     )
+
+
+def _also(others: Sequence[Suggestion]) -> str:
+    named = "; ".join(f"“{s.runbook.title}” ({s.reason})" for s in others)
+    return f"Also: {named}" if named else ""
 
 
 def _none(link: str) -> Finding:

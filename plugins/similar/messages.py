@@ -10,7 +10,7 @@ from bot.domain.findings import Evidence, Finding, FindingKind
 from bot.domain.relevance import telling
 from plugins.similar.stories import Story, age, first_sentence
 
-WORDS_ONLY = "found by words only; the meaning of texts is not compared yet"
+WORDS_ONLY = "found by words only, meaning is not compared yet"
 
 _LONGEST_TITLE = 90
 
@@ -22,12 +22,13 @@ def similar(story: Story, hit: Hit, *, now: datetime, dense_ready: bool) -> Find
     title = first_sentence(story.title, _LONGEST_TITLE)
     claim = f"{title} ({story.id}, {age(now - story.at)}{example}): {resolution}"
     words = ", ".join(telling(hit) or hit.matched)
+    doubt = "" if dense_ready else f" ({WORDS_ONLY})"
     evidence = [Evidence(kind="incident", ref=story.id, label=story.id)]
     if words:
-        evidence.append(Evidence(kind="words", ref=story.id, label=f"shared words: {words}"))
+        evidence.append(Evidence(kind="words", ref=story.id, label=f"shared words: {words}{doubt}"))
     return Finding(
         kind=FindingKind.SIMILAR,
-        claim=claim if dense_ready else f"{claim} ({WORDS_ONLY})",
+        claim=claim,
         value=story.id,
         evidence=tuple(evidence),
         model="words+meaning" if hit.dense is not None else "words",

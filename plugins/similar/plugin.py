@@ -12,14 +12,12 @@ from bot.domain.errors import NotFound
 from bot.domain.events import IncidentChanged
 from bot.domain.findings import Finding
 from bot.domain.incidents import Incident
-from bot.domain.relevance import convincing
+from bot.domain.relevance import convincing, query
 from bot.plugin import Plugin, PluginContext, PluginSettings
 from plugins.similar.messages import nothing_similar, similar
 from plugins.similar.stories import KIND, Story, lived, told
 
 _CANDIDATES = 3
-_ANNOTATIONS = ("summary", "title", "description", "message")
-_LONGEST_QUERY = 2_000
 
 
 class SimilarSettings(PluginSettings):
@@ -50,6 +48,8 @@ class Similar(Plugin[SimilarSettings]):
     async def on_incident(self, event: IncidentChanged) -> None:
         if not event.incident.status.open:
             await self._learn([await self._lived(event.incident)])
+        elif self._stories.pop(event.incident.id, None) is not None:
+            await self.context.search.remove([event.incident.id])  # it is worked on again
 
     @override
     async def findings(self, subject: AlertGroup | Incident) -> Sequence[Finding]:
@@ -57,9 +57,10 @@ class Similar(Plugin[SimilarSettings]):
             return ()
         ready = self.context.search.dense_ready
         hits = await self.context.search.find(
-            _query(subject), kinds=(KIND,), limit=_CANDIDATES, before=subject.first_seen
+            query(subject), kinds=(KIND,), limit=_CANDIDATES, before=subject.first_seen
         )
-        known = [hit for hit in hits if hit.document.id in self._stories]
+        others = self._stories.keys() - {subject.incident}
+        known = [hit for hit in hits if hit.document.id in others]
         good = [hit for hit in known if convincing(hit, subject.name)]
         if not good:
             searched = len(self._stories)
@@ -90,9 +91,3 @@ class Similar(Plugin[SimilarSettings]):
             return (await self.context.alerts.get(id)).name
         except NotFound:
             return ""
-
-
-def _query(group: AlertGroup) -> str:
-    """Ask by everything the alert's author wrote for people, its name first."""
-    words = (group.name, *(group.annotation(key) for key in _ANNOTATIONS), group.service or "")
-    return " ".join(dict.fromkeys(word for word in words if word))[:_LONGEST_QUERY]

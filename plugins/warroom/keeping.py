@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from bot.domain.errors import Refused
 from bot.domain.events import MessagePosted
 from bot.domain.incidents import Incident, IncidentId
 from bot.domain.messages import Message, Reply, note
 from bot.domain.timeline import TimelineKind
 from bot.plugin import InteractionRequest, PluginContext
-from bot.ports import MessageRef, Said
+from bot.ports import ChatError, MessageRef, Said
 from plugins.warroom.forms import keep_form
+
+log = logging.getLogger(__name__)
 
 KEEP = "warroom.keep"
 SEEN = "white_check_mark"
@@ -64,7 +68,10 @@ class Keeping:
             at=said.at,
             origin=f"message:{said.ref.channel}:{said.ref.id}",
         )
-        await self._context.chat.react(said.ref, SEEN)
+        try:
+            await self._context.chat.react(said.ref, SEEN)
+        except ChatError as error:  # it is on the timeline, which is what counts
+            log.info("message %s could not be marked as seen: %s", said.ref.id, error)
 
     async def keep(self, request: InteractionRequest) -> Reply:
         """Add the message to its war room's timeline, or ask to which one it belongs."""
@@ -88,7 +95,15 @@ class Keeping:
         return note(f"This message is on the timeline of {incident.id}.")
 
     async def _said(self, request: InteractionRequest) -> Said:
-        said = await self._context.chat.said(request.message) if request.message else None
+        said = await self._read(request.message) if request.message else None
         if said is None:
             raise Refused("This message cannot be read; invite me to its channel first.")
         return said
+
+    async def _read(self, ref: MessageRef) -> Said | None:
+        try:
+            return await self._context.chat.said(ref)
+        except ChatError as error:
+            if not error.closed:
+                raise
+            return None

@@ -44,10 +44,17 @@ ENTRIES_SHOWN = 20
 _LONGEST_ENTRY = 300
 _ALERTS_NAMED = 3
 _RUNS_SHOWN = 5
+_INCIDENTS_LISTED = 20
+_INCIDENTS_NAMED = 5
 _WISHES = {
     Role.COMMANDER: "Take command",
     Role.SCRIBE: "Be scribe",
-    Role.COMMUNICATIONS: "Be communications lead",
+    Role.COMMUNICATIONS: "Lead communications",
+}
+_TAKEOVERS = {
+    Role.COMMANDER: "Take over command",
+    Role.SCRIBE: "Take over as scribe",
+    Role.COMMUNICATIONS: "Take over communications",
 }
 _TONES = {
     IncidentStatus.INVESTIGATING: Tone.FIRING,
@@ -142,7 +149,7 @@ def _alerts(around: Surroundings) -> tuple[Span, ...]:
 def _runs(runs: Sequence[Run]) -> Quiet:
     told = [f"{run.title} ({run.state})" for run in runs[-_RUNS_SHOWN:]]
     earlier = len(runs) - len(told)
-    return quiet("Runs: ", f"{earlier} earlier, " if earlier else "", ", ".join(told))
+    return quiet("Runbooks: ", f"{earlier} earlier, " if earlier else "", ", ".join(told))
 
 
 def _buttons(
@@ -162,7 +169,7 @@ def role_button(incident: Incident, role: Role) -> Button:
     if held is None:
         return Button(label=_WISHES[role], interaction=TAKE[role], value=incident.id)
     return Button(
-        label=f"Take over as {name}",
+        label=_TAKEOVERS[role],
         interaction=TAKE[role],
         value=incident.id,
         confirm=Confirm(
@@ -248,7 +255,10 @@ def open_list(incidents: Sequence[Incident]) -> Message:
         return note("No incident is open.")
     number = len(incidents)
     summary = "1 incident is open" if number == 1 else f"{number} incidents are open"
-    return Message(summary=summary, parts=(Heading(summary), *map(_line, incidents)))
+    left = number - _INCIDENTS_LISTED
+    more = (quiet(f"And {left} more."),) if left > 0 else ()
+    lines = map(_line, incidents[:_INCIDENTS_LISTED])
+    return Message(summary=summary, parts=(Heading(summary), *lines, *more))
 
 
 def _line(incident: Incident) -> Paragraph:
@@ -259,10 +269,10 @@ def _line(incident: Incident) -> Paragraph:
         incident.service,
         f"commander: {commander.name if commander else NOBODY}",
     )
-    spans: list[Span] = [Bold(incident.id), f" {incident.title} · "]
-    spans.append(" · ".join(word for word in words if word))
+    spans: list[Span] = [Bold(incident.id), f" {incident.title}"]
     if incident.channel is not None:
         spans += [" · ", ChannelName(incident.channel)]
+    spans.append("\n" + " · ".join(word for word in words if word))
     return Paragraph(tuple(spans))
 
 
@@ -278,19 +288,20 @@ def story(incident: Incident, entries: Sequence[TimelineEntry]) -> Message:
 
 
 def _entry(entry: TimelineEntry) -> Quiet:
-    who = f"{entry.actor_name}: " if entry.actor_name else ""
-    text = " ".join(entry.text.split())
+    text = " ".join(entry.sentence.split())
     if len(text) > _LONGEST_ENTRY:
         text = f"{text[: _LONGEST_ENTRY - 1]}…"
-    return quiet(Moment(entry.at), f" {who}", text)
+    return quiet(Moment(entry.at), " ", text)
 
 
 def which(incidents: Sequence[Incident]) -> str:
     """Say which incidents are open, to somebody who named none outside of a war room."""
     if not incidents:
         return "No incident is open."
-    names = ", ".join(f"{incident.id} ({incident.title})" for incident in incidents)
-    return f"Say which incident, or ask in its channel. Open: {names}."
+    named = [f"{incident.id} ({incident.title})" for incident in incidents[:_INCIDENTS_NAMED]]
+    left = len(incidents) - len(named)
+    more = f" and {left} more" if left else ""
+    return f"Say which incident, or ask in its channel. Open: {', '.join(named)}{more}."
 
 
 def halted(reason: str, by: str) -> Message:

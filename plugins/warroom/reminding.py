@@ -6,13 +6,17 @@ nothing, and the message has a key, so that it stands once.
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from bot.domain.incidents import Incident
 from bot.domain.messages import Buttons, Message, PersonName, note, paragraph
 from bot.domain.people import ChannelId, Role
 from bot.plugin import JobRun, PluginContext
+from bot.ports import ChatError
 from plugins.warroom.messages import role_button
+
+log = logging.getLogger(__name__)
 
 
 def reminder(incident: Incident) -> Message:
@@ -43,13 +47,29 @@ class Reminding:
             waited = now - incident.declared_at >= self._after
             alone = Role.COMMANDER not in incident.roles
             if waited and alone and incident.channel is not None:
-                await self._show(incident, incident.channel)
+                await self._remind(incident, incident.channel)
+
+    async def _remind(self, incident: Incident, channel: ChannelId) -> None:
+        """Show the reminder, and once more where somebody took command meanwhile.
+
+        A room that cannot be reminded keeps the reminder from no other.
+        """
+        try:
+            await self._show(incident, channel)
+            await self.update(await self._context.incidents.get(incident.id))
+        except ChatError as error:
+            log.info("the war room of %s cannot be reminded: %s", incident.id, error)
 
     async def update(self, incident: Incident) -> None:
         """Bring a reminder that stands up to date; make none."""
         known = await self._context.posts.get(_key(incident))
-        if known is not None:
+        if known is None:
+            return
+        try:
             await self._show(incident, known.channel)
+        except ChatError as error:
+            if not error.closed:
+                raise
 
     async def _show(self, incident: Incident, channel: ChannelId) -> None:
         await self._context.posts.show(_key(incident), reminder(incident), channel=channel)

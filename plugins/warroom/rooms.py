@@ -7,6 +7,7 @@ and those of an alert and of its incident may come at the same moment.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 
 from bot.domain.alerts import AlertGroup, GroupId
@@ -17,6 +18,8 @@ from bot.plugin import Place, PluginContext
 from bot.ports import ChatError, MessageRef
 from plugins.warroom import messages
 from plugins.warroom.messages import Surroundings
+
+log = logging.getLogger(__name__)
 
 DECLARED = "declared"
 
@@ -43,12 +46,14 @@ class Rooms:
             fresh = channel is None or change == DECLARED
             if channel is None:
                 incident, channel = await self._open(incident)
-            if fresh:
-                await self._context.chat.invite(channel, [p.id for p in incident.responders])
-            card = await self._draw(incident, channel)
+            card = await self._draw_if_open(incident, channel)
+            await self._announce(incident)
+            if card is None:
+                return
             if fresh:
                 await self._context.chat.pin(card)
-            await self._announce(incident)
+                # Last, since it takes longest and fails most easily.
+                await self._context.chat.invite(channel, [p.id for p in incident.responders])
             if change in _CHANGES_TOPIC:
                 await self._retitle(incident, channel)
 
@@ -57,7 +62,7 @@ class Rooms:
         async with self._locks[id]:
             incident = await self._context.incidents.get(id)
             if incident.channel is not None:
-                await self._draw(incident, incident.channel)
+                await self._draw_if_open(incident, incident.channel)
 
     async def around(self, incident: Incident) -> Surroundings:
         """Look up what the card tells besides the incident."""
@@ -94,6 +99,16 @@ class Rooms:
         day = f"-{incident.declared_at:%Y%m%d}"
         name = incident.slug[: _LONGEST_NAME - len(day)].rstrip("-") + day
         return await self._context.chat.create_channel(name, topic=topic)
+
+    async def _draw_if_open(self, incident: Incident, channel: ChannelId) -> MessageRef | None:
+        """Draw the card; a room that was closed to us has none to draw, now or later."""
+        try:
+            return await self._draw(incident, channel)
+        except ChatError as error:
+            if not error.closed:
+                raise
+            log.warning("the war room of %s cannot be drawn in: %s", incident.id, error)
+            return None
 
     async def _draw(self, incident: Incident, channel: ChannelId) -> MessageRef:
         offers = self._context.offers(Place.INCIDENT, incident)

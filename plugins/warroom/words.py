@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import Enum
 
 from bot.domain.alerts import Severity
 from bot.domain.errors import Refused
@@ -70,8 +71,8 @@ def role(word: str) -> Role:
     return found
 
 
-def _unknown(what: str, word: str, choices: Iterable[str]) -> Refused:
-    known = ", ".join(str(choice) for choice in choices)
+def _unknown(what: str, word: str, choices: Iterable[Enum]) -> Refused:
+    known = ", ".join(choice.value for choice in choices)
     if not word.strip():
         return Refused(f"Say which {what}: {known}.")
     return Refused(f"“{word.strip()[:_LONGEST_ECHO]}” is no {what}; there are {known}.")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.alerts import AlertStatus
+from bot.domain.alerts import AlertStatus, Notification
+from bot.domain.deliveries import Delivery
 from bot.domain.errors import AlreadyDone, NotFound, Refused
 from bot.domain.messages import FieldErrors, Form, note
 from bot.plugin import PluginSettings
@@ -139,3 +140,26 @@ async def test_a_home_page_does_without_links_that_are_not_to_be_had(
     await stage.context.posts.show(f"alert:{group.id}", shown, channel=stage.alerts)
     stage.chat.fail("link", "ratelimited")
     assert text_of(await plugin.home_section(stage.dana)) == text_of(shown)
+
+
+async def test_only_alerts_that_are_shown_are_linked_and_all_are_counted(
+    stage: Stage, plugin: Alerts
+) -> None:
+    """A link is a call to the chat platform, and somebody waits for the answer."""
+    for number in range(70):
+        news = Notification(
+            source="alertmanager", group_key=f"k{number}", alerts=(alert(),), labels={}
+        )
+        delivery = Delivery(
+            id=f"many-{number}", source="alertmanager", received_at=NOON, body=b"", headers={}
+        )
+        [id] = await stage.context.alerts.ingest(delivery, [news])
+        await stage.context.posts.show(f"alert:{id}", note("a card"), channel=stage.alerts)
+    stage.chat.calls.clear()
+    shown = await plugin.home_section(stage.dana)
+    assert "70 alerts are firing" in text_of(shown)
+    assert stage.chat.calls.count("link") == 5
+    stage.chat.calls.clear()
+    reply = await stage.type(plugin, "alerts", by=stage.dana, channel=stage.alerts)
+    assert "And 50 more." in text_of(reply)
+    assert stage.chat.calls.count("link") == 15

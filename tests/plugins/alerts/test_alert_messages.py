@@ -135,8 +135,8 @@ def test_the_details_show_every_claim_with_its_evidence() -> None:
     said = text_of(form)
     assert "Runbook: Runbook “Restart the worker” fits (81% sure)" in said
     assert "Also “Drain the queue”." in said
-    assert "Because of names the alert · its own link" in said
-    assert "Claimed by runbooks · rules/1." in said
+    assert "Evidence: names the alert · its own link" in said
+    assert "Method: runbooks · rules/1." in said
     quiet = [part for part in form.parts if isinstance(part, Quiet)]
     assert any(Link("its own link", "https://wiki.example/r") in part.spans for part in quiet)
 

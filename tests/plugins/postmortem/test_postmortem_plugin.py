@@ -167,7 +167,7 @@ async def test_showing_a_draft_that_does_not_exist_is_refused(house: House) -> N
 async def test_an_incident_can_be_named_from_anywhere(house: House, word: str) -> None:
     reply = await house.plugin.ask_to_catch_up(house.typed(word, channel="C77"))
     assert isinstance(reply, Message)
-    assert reply.summary.startswith("INC-1: INC-1 “Checkout is stuck”")
+    assert reply.summary.startswith("INC-1 “Checkout is stuck”")
 
 
 @pytest.mark.parametrize("word", ("soon", "INC-", "INC-1x", "-1", "INC-99999999999"))

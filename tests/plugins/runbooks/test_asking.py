@@ -86,3 +86,11 @@ async def test_one_who_cannot_be_written_to_does_not_keep_the_others_from_it(
     chat.fail("direct", "cannot_dm_bot")
     await asking.update(waiting(), PLAN)
     assert [post.key for post in chat.posts] == [f"ask:r1:{EVE.id}"]
+
+
+async def test_a_run_that_moves_on_costs_no_calls_for_those_who_know_it(
+    asking: Asking, chat: FakeChat
+) -> None:
+    for _ in range(5):
+        await asking.update(waiting(), PLAN)
+    assert chat.calls.count("direct") == 1

@@ -1,5 +1,6 @@
 """The run's message in every state: what it says, which buttons it has, what it fits into."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,7 +22,9 @@ from bot.domain.messages import (
     Span,
     Tone,
 )
-from bot.domain.runs import RunState, StepState
+from bot.domain.runs import Fact, Plan, RunState, StepState
+from bot.slack.blocks import render
+from bot.slack.forms import Opened, render_form
 from plugins.runbooks.messages import run_message, whole_plan
 from plugins.runbooks.steps import measured
 from tests.plugins.runbooks.runbook_samples import (
@@ -85,7 +88,7 @@ def test_a_waiting_plan_shows_everything_that_is_approved() -> None:
         "With expected_generation=4",
         "It hangs.",
         "Confirmed when prometheus.query@1 (query=errors) is below 0.05, 3 times in a row,"
-        " asked every 1 s for at most 1 min.",
+        " asked every 1 s for at most 90 s.",
         "If it fails, nothing more is run and people take over.",
         "Needs: 0 of 1 from @payments-oncall",
         "Answer by: (time)",
@@ -246,3 +249,48 @@ def test_a_run_without_plan_or_approval_can_be_drawn_in_any_state(state: RunStat
 def test_drawing_twice_gives_the_same_message() -> None:
     made = approved(RunState.VERIFYING, records=(step_record(StepState.VERIFYING),))
     assert draw(made) == draw(made)
+
+
+LONG = "x" * 880 + " --force"
+
+
+@pytest.mark.parametrize(
+    "frozen",
+    (
+        plan(*(planned_step(id=f"s{n}", title=f"Step {n}.", diff="", explanation="",
+                            verify=None, arguments={}) for n in range(47))),
+        replace(plan(*(planned_step(id=f"s{n}", title=f"Step {n}.", diff="d" * 230)
+                       for n in range(12))),
+                facts=tuple(Fact(title=f"Fact {n}", summary="f" * 200, ok=True)
+                            for n in range(20))),
+        plan(planned_step(title="Step 0.", arguments={"body": LONG})),
+        plan(planned_step(title="Step 0.", arguments={"body": "a" * 5_000 + " --force"})),
+        plan(*(planned_step(id=f"s{n}", title=f"Step {n}.", 
+                            arguments={"q": "&<>" * 60 + " --force"}) for n in range(10))),
+        plan(*(planned_step(id=f"s{n}", title=f"Step {n}.", diff="d" * 700 + " --force")
+               for n in range(40))),
+    ),
+    ids=("47 short steps", "a long diagnosis", "a long argument", "a very long argument",
+         "signs that are written longer", "40 long steps"),
+)  # fmt: skip
+def test_nobody_approves_what_cannot_be_seen(frozen: Plan) -> None:
+    """On the message as Slack draws it, or else on the form that it says to read."""
+    waiting = run(RunState.AWAITING, plan=frozen)
+    message = draw(waiting)
+    shown = json.dumps(render(message, now=NOW))
+    if "Whole plan…" in buttons(message):
+        opened = Opened(value="r1")
+        shown = json.dumps(render_form(whole_plan(waiting), opened=opened, now=NOW))
+    assert all(step.title in shown for step in frozen.steps)
+    hidden = [s for s in frozen.steps if "--force" in f"{s.diff}{s.arguments}"]
+    assert shown.count("--force") == len(hidden)
+
+
+def test_the_step_under_way_is_seen_however_many_there_are() -> None:
+    steps = tuple(planned_step(id=f"s{n}", title=f"Step {n}.") for n in range(50))
+    records = tuple(
+        step_record(StepState.DONE, id=s.id, summary="said " * 300) for s in steps[:40]
+    ) + tuple(step_record(StepState.RUNNING, id=s.id) for s in steps[40:])
+    made = replace(run(RunState.RUNNING, plan=plan(*steps)), records=records, position=40)
+    shown = json.dumps(render(draw(made), now=NOW))
+    assert "Step 40." in shown

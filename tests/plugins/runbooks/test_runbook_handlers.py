@@ -26,7 +26,7 @@ from bot.plugin import (
     PluginContext,
     PluginSettings,
 )
-from bot.ports import MessageRef, Posted
+from bot.ports import ChatError, MessageRef, Posted
 from bot.services.alerts import AlertService
 from bot.services.incidents import IncidentService
 from bot.services.posts import PostService
@@ -441,3 +441,22 @@ async def test_the_search_knows_every_runbook_from_the_start(world: World) -> No
     assert kept[STUCK.id].kind == "runbook"
     assert "CheckoutHighErrorRate" in kept[STUCK.id].names
     assert "Mitigation" in kept[STUCK.id].text
+
+
+@pytest.mark.parametrize("refusal", ("not_in_channel", "channel_not_found", "is_archived"))
+async def test_a_run_asked_for_where_we_cannot_speak_is_shown_in_the_alerts_channel(
+    world: World, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    """Otherwise it would wait for approvals that nobody could give."""
+    post = world.chat.post
+
+    async def closed(channel: ChannelId, *given: Any, **named: Any) -> MessageRef:
+        if channel == "C5":
+            raise ChatError(refusal)
+        return await post(channel, *given, **named)
+
+    monkeypatch.setattr(world.chat, "post", closed)
+    for state in (RunState.DRAFT, RunState.AWAITING):
+        await world.plugin.on_run(changed(run(state, subject="channel:C5")))
+    assert [channel for _, channel, _, _ in world.chat.posts] == ["C-alerts"]
+    assert len(world.chat.updates) == 1

@@ -167,11 +167,11 @@ async def test_a_like_incident_is_claimed_with_its_age_and_what_resolved_it(
     assert finding.confidence is None
 
 
-async def test_the_claim_says_when_only_words_were_compared(search: HybridSearch) -> None:
+async def test_the_evidence_says_when_only_words_were_compared(search: HybridSearch) -> None:
     similar = plugin(search)
     await similar.start()
     finding = await only(similar, alerts("CheckoutHighErrorRate"))
-    assert "found by words only" in finding.claim
+    assert "found by words only" in finding.evidence[1].label
 
 
 async def test_nothing_convincing_is_said_to_be_nothing(search: HybridSearch) -> None:
@@ -242,3 +242,22 @@ def test_ages_are_said_as_people_do(days: int, said: str) -> None:
 def test_a_sentence_is_one_line_and_not_endless() -> None:
     assert first_sentence("The worker\nwas restarted. More.") == "The worker was restarted"
     assert len(first_sentence("x" * 1000)) == 140
+
+
+async def test_an_alert_does_not_resemble_its_own_incident(search: HybridSearch) -> None:
+    """A group that fires again is looked into again, and its incident may have ended."""
+    similar = plugin(search, OWN)
+    await similar.start()
+    again = replace(alerts("SearchLatencyHigh"), incident=OWN.id)
+    assert (await only(similar, again)).value != OWN.id
+
+
+async def test_an_incident_that_is_worked_on_again_is_no_past_one(search: HybridSearch) -> None:
+    similar = plugin(search, OWN)
+    await similar.start()
+    reopened = replace(OWN, status=IncidentStatus.INVESTIGATING)
+    await similar.on_incident(
+        IncidentChanged(id="e", at=NOW, change="investigating", incident=reopened)
+    )
+    finding = await only(similar, alerts("SearchLatencyHigh"))
+    assert finding.claim == "No similar incident found"

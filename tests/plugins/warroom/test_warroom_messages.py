@@ -98,7 +98,7 @@ def test_the_card_offers_roles_the_status_and_the_end() -> None:
     assert labels(buttons) == [
         "Take command",
         "Be scribe",
-        "Be communications lead",
+        "Lead communications",
         "Update status…",
         "Run runbook…",
         "Resolve",
@@ -148,8 +148,9 @@ def test_the_card_lists_runs_and_counts_earlier_ones() -> None:
         state=RunState.SUCCEEDED,
     )
     one = text_of(messages.card(INCIDENT, Surroundings(runs=(run,))))
-    assert "Runs: Restart the worker (succeeded)" in one
-    assert "Runs: 2 earlier, " in text_of(messages.card(INCIDENT, Surroundings(runs=(run,) * 7)))
+    assert "Runbooks: Restart the worker (succeeded)" in one
+    many = text_of(messages.card(INCIDENT, Surroundings(runs=(run,) * 7)))
+    assert "Runbooks: 2 earlier, " in many
 
 
 def test_the_standing_has_no_buttons() -> None:
@@ -203,7 +204,8 @@ def test_the_list_of_open_incidents_says_who_commands() -> None:
     assert text_of(messages.open_list([])) == "No incident is open."
     listed = text_of(messages.open_list([replace(INCIDENT, roles={Role.COMMANDER: RAVI})]))
     assert "1 incident is open" in listed
-    assert "INC-1 Orders fail · sev2 · investigating · checkout · commander: Ravi Sen" in listed
+    assert "INC-1 Orders fail · <C7>\nsev2 · investigating · checkout" in listed
+    assert "commander: Ravi Sen" in listed
 
 
 def test_who_names_no_incident_is_told_which_are_open() -> None:

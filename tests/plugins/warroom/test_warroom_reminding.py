@@ -1,9 +1,12 @@
 """The reminder that an incident has no commander: once, late enough, and kept true."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
+
 from bot.domain.alerts import Severity
-from bot.domain.incidents import IncidentId
+from bot.domain.incidents import Incident, IncidentId
 from bot.domain.people import Role
 from bot.plugin import JobRun
 from plugins.warroom.plugin import Warroom
@@ -58,3 +61,35 @@ async def test_the_reminder_says_so_when_somebody_takes_command(
     shown = stage.chat.post_of(KEY).shown[-1]
     assert "has a commander" in text_of(shown)
     assert buttons_of(shown) == []
+
+
+async def test_one_room_that_is_closed_keeps_the_reminder_from_no_other(
+    stage: Stage, plugin: Warroom
+) -> None:
+    await declare(stage, plugin)
+    await declare(stage, plugin)
+    stage.clock.advance(seconds=700)
+    stage.chat.fail("post", "is_archived")
+    await remind(plugin)
+    keys = [p.key for p in stage.chat.posts if p.key.startswith("reminder:")]
+    assert keys == [KEY]
+
+
+async def test_a_commander_found_while_the_reminder_is_sent_makes_it_say_so(
+    stage: Stage, plugin: Warroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event is heard before the reminder stands, and so changes nothing about it."""
+    await declare(stage, plugin)
+    stage.clock.advance(seconds=700)
+    open_before = await stage.context.incidents.open()
+    await stage.context.incidents.claim_role(
+        IncidentId("INC-1"), Role.COMMANDER, by=stage.by(stage.ravi)
+    )
+    await stage.tell(plugin)
+
+    async def as_before() -> Sequence[Incident]:
+        return open_before
+
+    monkeypatch.setattr(stage.context.incidents, "open", as_before)
+    await remind(plugin)
+    assert "has a commander" in text_of(stage.chat.post_of(KEY).message)
