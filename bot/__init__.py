@@ -24,6 +24,7 @@ to the top, and `tests/test_architecture.py` proves it.
     dispatcher.py  brings events from the outbox to plugins and cards
     scheduler.py   fires jobs; who runs a slot is decided by a row
     app.py         composition root: build(settings) -> App
+    rehearsal.py   everything `tocsin demo` starts: workspace, service, alerting, bot
     cli.py         tocsin demo | serve | check | alerts | ledger | …
 
 One alert walks: `web` -> `plugins/alertmanager` -> `services/alerts.py` ->

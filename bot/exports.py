@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bot.domain.incidents import MilestoneKind
 from bot.domain.messages import duration
 from bot.domain.postmortems import Postmortem
-from bot.domain.records import clock, moment
-from bot.domain.timeline import TimelineEntry
+from bot.domain.records import exact
+from bot.domain.timeline import TimelineEntry, TimelineKind
 
 FOLDER = Path(__file__).resolve().parent.parent / "prompts" / "export"
 
@@ -33,6 +33,7 @@ _ADDRESS = re.compile(r"(?<=\w)://|(?<=www)\.", re.IGNORECASE)
 _BEGINNING = re.compile(r"^(?:[+=-]|\d{1,9}(?=[.)]))")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _JUDGED = {True: "helped", False: "did not help", None: "open"}
+_SAID = {TimelineKind.NOTE: "noted: ", TimelineKind.PIN: "wrote: "}
 _PHASES = {
     MilestoneKind.STARTED: "not noticed yet",
     MilestoneKind.DETECTED: "waiting for somebody",
@@ -102,6 +103,15 @@ def _day_of(entry: TimelineEntry) -> str:
     return f"{entry.at.astimezone(UTC):%Y-%m-%d}"
 
 
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%H:%M:%S}"
+
+
+def _told(entry: TimelineEntry) -> str:
+    """Tell words that somebody wrote from deeds."""
+    return f"{_SAID.get(entry.kind, '')}{entry.text}"
+
+
 def _length(seconds: float | None) -> str:
     return "not on record" if seconds is None else duration(seconds)
 
@@ -115,8 +125,9 @@ def _shown(value: Any) -> Any:
 
 
 _FILTERS: Mapping[str, Any] = {
-    "moment": moment,
-    "clock": clock,
+    "exact": exact,
+    "clock": _clock,
+    "told": _told,
     "length": _length,
     "paragraphs": _paragraphs,
     "judged": _JUDGED.__getitem__,

@@ -140,6 +140,11 @@ class ChatError(Exception):
         super().__init__(f"{error} {detail}".strip())
         self.error = error
 
+    @property
+    def closed(self) -> bool:
+        """Say whether the channel is closed to us: archived, gone, or we are not in it."""
+        return self.error in {"channel_not_found", "is_archived", "not_in_channel"}
+
 
 class Search(Protocol):
     """Finds documents by words and, once its encoder is ready, by meaning."""

@@ -47,7 +47,7 @@ def load(directory: Path) -> Knowledge:
         KnowledgeError: with every problem of every file.
     """
     if not directory.is_dir():
-        raise KnowledgeError([Problem(str(directory), 1, "is not a folder")])
+        raise KnowledgeError([Problem(str(directory), 0, "is not a folder")])
     reading = _Reading(directory)
     catalog = reading.catalog()
     pages = reading.each("runbooks", read_runbook)

@@ -12,7 +12,10 @@ from bot.domain.errors import TocsinError
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake. `file` is relative to the knowledge folder; lines count from 1."""
+    """One mistake. `file` is relative to the knowledge folder; lines count from 1.
+
+    Line 0 is the folder or the file as a whole.
+    """
 
     file: str
     line: int
@@ -20,7 +23,7 @@ class Problem:
 
     @override
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
+        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.reason}"
 
 
 class KnowledgeError(TocsinError):
