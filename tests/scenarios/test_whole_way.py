@@ -113,7 +113,7 @@ class Walk:
         channel = self.rehearsal.workspace.channel(self.room)
         await until("the pin", lambda: channel.pinned(card.ts))
         assert "INC-1" in channel.topic.value
-        assert self.priya.id in channel.members
+        await until("the invitation", lambda: self.priya.id in channel.members)
 
     def _war_room(self) -> str | None:
         channels = self.rehearsal.workspace.channels.values()
