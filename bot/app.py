@@ -22,8 +22,8 @@ from bot.dispatcher import Dispatcher
 from bot.domain.actions import Risk
 from bot.domain.alerts import AlertGroup
 from bot.domain.incidents import Incident
-from bot.domain.messages import Button, Message
-from bot.domain.people import ChannelId, Person
+from bot.domain.messages import Button
+from bot.domain.people import ChannelId
 from bot.domain.policy import RiskPolicy
 from bot.domain.runbooks import Runbook
 from bot.llm import configured
@@ -158,7 +158,7 @@ class App:
             commands=self.offers.commands,
             interactions=self.offers.interactions,
             on_message=self.dispatcher.tell,
-            home=self._home,
+            home=self.dispatcher.home,
         )
 
     async def start(self) -> None:
@@ -225,10 +225,6 @@ class App:
             "alerts_channel": self.core.room.alerts,
             "search_by_meaning": self.core.search.dense_ready,
         }
-
-    async def _home(self, viewer: Person) -> Sequence[Message]:
-        sections = [await plugin.home_section(viewer) for plugin in self.plugins]
-        return [section for section in sections if section is not None]
 
     def _offered(self, place: Place, subject: AlertGroup | Incident) -> Sequence[Button]:
         """Return the buttons of a card, in their order."""

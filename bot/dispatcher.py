@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from bot.domain.alerts import Change, GroupId
 from bot.domain.errors import AlreadyDone, NotFound
 from bot.domain.events import AlertChanged, IncidentChanged, MessagePosted, RunChanged
 from bot.domain.incidents import IncidentId
+from bot.domain.messages import Message
+from bot.domain.people import Person
 from bot.domain.runs import RunId
 from bot.plugin import Plugin
 from bot.ports import ChatError, Clock, Database, Queued
@@ -199,6 +202,19 @@ class Dispatcher:
                 await self._cards.show(group)
 
         return draw
+
+    async def home(self, viewer: Person) -> Sequence[Message]:
+        """Ask every plugin for its part of a person's home page; one that fails has none."""
+        sections: list[Message] = []
+
+        async def ask(plugin: Plugin[Any]) -> None:
+            section = await plugin.home_section(viewer)
+            if section is not None:
+                sections.append(section)
+
+        for plugin in self._plugins:
+            await self._guarded(plugin.name, functools.partial(ask, plugin))
+        return sections
 
     async def _guarded(
         self, name: str, call: Callable[[], Awaitable[None]]

@@ -28,6 +28,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 _PREFIX = "TOCSIN_"
+_SECRET_NAME = re.compile(r"key|token|secret|password", re.IGNORECASE)
 SECRETS_FOLDER = "TOCSIN_SECRETS_DIR"
 
 DEFAULT_PLUGINS = (
@@ -195,6 +196,11 @@ def load(path: Path | None) -> Settings:
     problems = [
         f"{key}: is a secret; give it as {_variable(key)}" for key in secrets_in(Settings, data)
     ]
+    problems += [
+        f"llm.arguments.{key}: looks like a secret; give it as {_variable('llm.api_key')}"
+        for key in _table(_table(data, "llm"), "arguments")
+        if _SECRET_NAME.search(key)
+    ]
     problems += [f"{name}: there is no such section" for name in _strangers(os.environ)]
     problems += _single(os.environ)
     if problems:
@@ -293,6 +299,11 @@ def _section(error: SourceError) -> str:
     """Name the variable that an error of pydantic-settings is about."""
     found = re.search(r'field "(\w+)"', str(error))
     return f"TOCSIN_{found[1].upper()}__…" if found else "environment"
+
+
+def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key, {})
+    return value if isinstance(value, Mapping) else {}
 
 
 def _variable(key: str) -> str:

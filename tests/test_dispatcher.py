@@ -6,12 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from bot import dispatcher as dispatching_module
 from bot.domain.alerts import GroupId, Severity
 from bot.domain.errors import AlreadyDone
 from bot.domain.events import Happening, MessagePosted
-from bot.domain.people import ChannelId
+from bot.domain.messages import Message, note
+from bot.domain.people import ChannelId, Person
 from bot.services.cards import card_key
 from tests.dispatching import Listener, delivered, dispatching, waiting
 from tests.fakes import NOON
@@ -356,3 +358,17 @@ async def test_a_card_made_up_for_is_shown_even_if_a_newer_event_showed_it_befor
         dispatcher.wake()
         await delivered(stage)
     assert "sev2: late says so" in text_of(stage.chat.post_of(card_key(group)).message)
+
+
+async def test_a_plugin_whose_home_page_fails_costs_nobody_theirs(stage: Stage) -> None:
+    class Greeting(Listener):
+        @override
+        async def home_section(self, viewer: Person) -> Message | None:
+            if self.name == "bad":
+                raise RuntimeError("no page today")
+            return note(f"Hello {viewer.name}") if self.name == "good" else None
+
+    plugins = (Greeting(stage, "bad"), Greeting(stage, "good"), Greeting(stage, "silent"))
+    async with dispatching(stage, *plugins) as dispatcher:
+        sections = await dispatcher.home(stage.dana)
+    assert sections == [note(f"Hello {stage.dana.name}")]

@@ -18,6 +18,7 @@ from bot.services.actions import ActionGate
 
 LOOK_SECONDS = 10.0
 DIFF_LENGTH = 2000
+MOST_STEPS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,11 @@ class Planner:
         )
         if not decision.allow:
             raise Refused(f"Policy says no: {decision.reason}")
+        if len(plan.steps) > MOST_STEPS:
+            raise Refused(
+                f"The plan has {len(plan.steps)} steps; nobody can judge more than {MOST_STEPS}. "
+                "Split the runbook."
+            )
         plan = replace(plan, quorum=decision.quorum)
         return Draft(plan=plan, approval=self._request(run, plan, decision, at=at))
 

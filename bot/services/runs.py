@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import datetime
 
 from bot.domain.approvals import Answer, Approval, Verdict, decide
 from bot.domain.effects import EffectState
-from bot.domain.errors import Refused
+from bot.domain.errors import AlreadyDone, NotFound, Refused
 from bot.domain.events import Happening
 from bot.domain.ledger import Entry
 from bot.domain.people import Caller, Person
@@ -55,7 +56,8 @@ class RunService:
         """Ask for a run: it is diagnosed and planned next, and nothing changes yet.
 
         Raises:
-            Refused: the runbook has no steps, or a parameter does not fit.
+            Refused: the runbook has no steps, a parameter does not fit, or the
+                same is asked for or under way already.
         """
         if not runbook.executable:
             raise Refused(f"“{runbook.title}” has no steps to run; it is for reading.")
@@ -73,6 +75,7 @@ class RunService:
             created_at=now,
         )
         async with self._database.transaction(once=by.request) as tx:
+            await _refuse_a_second(tx, run)
             await tx.runs.add(run, due_at=now)
             await tell(tx, run, "requested", by=by.person, at=now, text=f"asked for “{run.title}”")
         return run
@@ -102,6 +105,33 @@ class RunService:
         return await self._answer(id, answer, digest=digest, by=by)
 
     async def _answer(self, id: RunId, answer: Answer, *, digest: str, by: Caller) -> Run:
+        """Take an answer; one that may not be given is on the record too."""
+        try:
+            return await self._decide(id, answer, digest=digest, by=by)
+        except NotFound:
+            raise
+        except Refused as no:
+            await self._record_refusal(id, answer, reason=no.reason, by=by)
+            raise
+
+    async def _record_refusal(self, id: RunId, answer: Answer, *, reason: str, by: Caller) -> None:
+        with contextlib.suppress(AlreadyDone):
+            async with self._database.transaction(once=f"{by.request}:refused") as tx:
+                run = await tx.runs.get(id)
+                wish = "approve" if answer.approve else "deny"
+                await tx.ledger.append(
+                    Entry(
+                        type="approval.refused",
+                        actor=by.person.actor,
+                        at=answer.at,
+                        incident=run.incident,
+                        plan_digest=run.plan.digest if run.plan else None,
+                        decision_id=run.approval.id if run.approval else None,
+                        body={"run": run.id, "wish": wish, "reason": reason},
+                    )
+                )
+
+    async def _decide(self, id: RunId, answer: Answer, *, digest: str, by: Caller) -> Run:
         async with self._database.transaction(once=by.request) as tx:
             run = await tx.runs.get(id)
             approval = _open_approval(run)
@@ -230,6 +260,18 @@ def _words(
         for p in runbook.parameters
     }
     return {name: text for name, text in words.items() if text}
+
+
+async def _refuse_a_second(tx: Transaction, run: Run) -> None:
+    """Two plans for one fault, approved by different people, would do its effects twice."""
+    subjects = [run.subject, *([run.incident] if run.incident else [])]
+    for other in await tx.runs.of(subjects):
+        same = (other.runbook, other.parameters) == (run.runbook, run.parameters)
+        if same and not other.state.over and other.parent is None:
+            raise Refused(
+                f"“{run.title}” was asked for already by {other.requester.name} "
+                f"and is {other.state}; answer or stop that one."
+            )
 
 
 def _open_approval(run: Run) -> Approval:

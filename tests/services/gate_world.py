@@ -219,12 +219,16 @@ class World:
         """Return a person with a fresh request."""
         return Caller(person=person, request=f"request-{next(self._numbers)}")
 
-    async def ask(self, *steps: Step, by: Person = DANA, **changes: Any) -> RunId:
-        """Ask for a run of these steps."""
+    async def ask(
+        self, *steps: Step, by: Person = DANA, subject: str = "", **changes: Any
+    ) -> RunId:
+        """Ask for a run of these steps, for an alert of its own unless one is named."""
         self.book = runbook(*steps, **changes)
+        caller = self.caller(by)
         run = await self.runs.request(
-            self.book, {}, subject="group", labels={}, incident=None, service=None,
-            by=self.caller(by),
+            self.book, {}, subject=subject or f"group of {caller.request}", labels={},
+            incident=None, service=None,
+            by=caller,
         )  # fmt: skip
         return run.id
 

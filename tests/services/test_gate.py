@@ -105,6 +105,9 @@ async def test_the_requester_cannot_approve(world: World) -> None:
         await world.approve(id, DANA)
     await world.work()
     assert world.lamp.calls == []
+    refused = [e for e in world.ledger() if e["type"] == "approval.refused"]
+    assert len(refused) == 1
+    assert "someone else" in str(refused[0]["body"])
 
 
 async def test_a_bot_cannot_approve(world: World) -> None:
@@ -887,3 +890,20 @@ def test_two_actions_cannot_share_a_name(world: World) -> None:
 
 def _change(world: World, reference: str, **changes: object) -> None:
     world.actions[reference] = replace(world.actions[reference], **changes)  # type: ignore[arg-type]
+
+
+async def test_the_same_runbook_is_not_asked_for_twice_at_a_time(world: World) -> None:
+    first = await world.planned(subject="one alert")
+    with pytest.raises(Refused, match="asked for already by Dana"):
+        await world.planned(subject="one alert")
+    await world.planned(subject="another alert")
+    await world.deny(first)
+    await world.planned(subject="one alert")
+
+
+async def test_a_plan_that_nobody_can_judge_is_refused(world: World) -> None:
+    steps = [step(id=f"s{n}") for n in range(51)]
+    id = await world.planned(*steps)
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert "Split the runbook" in run.reason
