@@ -185,6 +185,7 @@ class Change(StrEnum):
     REOPENED = "reopened"
     ACKNOWLEDGED = "acknowledged"
     SILENCED = "silenced"
+    UNSILENCED = "unsilenced"
     DECLARED = "declared"
     ASSESSED = "assessed"
 

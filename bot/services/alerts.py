@@ -25,7 +25,7 @@ from bot.domain.findings import Finding
 from bot.domain.incidents import IncidentId, Milestone, MilestoneKind, reach
 from bot.domain.ledger import Entry
 from bot.domain.messages import duration
-from bot.domain.people import Caller
+from bot.domain.people import BOT, Caller, Person
 from bot.domain.timeline import TimelineEntry, TimelineKind
 from bot.ports import Clock, Database, Transaction
 
@@ -134,7 +134,9 @@ class AlertService:
             taken = acknowledge(group, by, self._clock.now())
             if taken is None:
                 raise Refused("You have acknowledged this alert already.")
-            await self._touch(tx, taken, Change.ACKNOWLEDGED, by=by, text="acknowledged the alert")
+            await self._touch(
+                tx, taken, Change.ACKNOWLEDGED, by=by.person, text="acknowledged the alert"
+            )
             await _reach(
                 tx, taken, MilestoneKind.ACKNOWLEDGED, at=self._clock.now(), by=by.person.actor
             )
@@ -157,8 +159,28 @@ class AlertService:
             group = silence(await tx.groups.get(id), by=by, at=now, until=now + span)
             text = f"silenced the alert for {duration(span.total_seconds())}"
             text = f"{text}: {reason}" if reason else text
-            await self._touch(tx, group, Change.SILENCED, by=by, text=text)
+            await self._touch(tx, group, Change.SILENCED, by=by.person, text=text)
         return group
+
+    async def end_silences(self) -> int:
+        """Let groups whose silence has run out be heard again; return how many there were.
+
+        Nothing else would tell: the sender repeats itself hours later.
+        """
+        return sum([await self._end_silence(group.id) for group in await self.firing()])
+
+    async def _end_silence(self, id: GroupId) -> bool:
+        now = self._clock.now()
+        if not _run_out(await self.get(id), now):
+            return False
+        async with self._database.transaction() as tx:
+            group = await tx.groups.get(id)
+            if not _run_out(group, now):
+                return False
+            heard = replace(group, silenced_until=None, silenced_by=None, version=group.version + 1)
+            text = "ended the silence, since its time was over"
+            await self._touch(tx, heard, Change.UNSILENCED, by=BOT, text=text)
+        return True
 
     async def assess(self, id: GroupId, findings: Sequence[Finding]) -> AlertGroup:
         """Keep what the assistant claims about a group, on the record."""
@@ -184,7 +206,7 @@ class AlertService:
         return group
 
     async def _touch(
-        self, tx: Transaction, group: AlertGroup, change: Change, *, by: Caller, text: str
+        self, tx: Transaction, group: AlertGroup, change: Change, *, by: Person, text: str
     ) -> None:
         now = self._clock.now()
         await tx.groups.save(group)
@@ -194,14 +216,14 @@ class AlertService:
                 at=now,
                 kind=TimelineKind.ALERT,
                 text=text,
-                actor=by.person.actor,
-                actor_name=by.person.name,
+                actor=by.actor,
+                actor_name=by.name,
             )
         )
         await tx.ledger.append(
             Entry(
                 type=f"alert.{change}",
-                actor=by.person.actor,
+                actor=by.actor,
                 at=now,
                 incident=group.incident,
                 body={"group": group.id, "name": group.name[:LONGEST_TEXT]},
@@ -228,6 +250,10 @@ async def _reach(
         return
     await tx.incidents.save(incident)
     await tx.outbox.add(Happening(kind="incident", subject=incident.id, change=kind.value, at=at))
+
+
+def _run_out(group: AlertGroup, at: datetime) -> bool:
+    return group.silenced_until is not None and group.silenced_until <= at
 
 
 def _happening(group: AlertGroup, change: Change, at: datetime) -> Happening:

@@ -16,6 +16,8 @@ from bot.plugin import (
     CommandRequest,
     Interaction,
     InteractionRequest,
+    Job,
+    JobRun,
     Offer,
     Place,
     Plugin,
@@ -27,6 +29,7 @@ from plugins.alerts import messages
 from plugins.alerts.details import details_form
 
 _MOST_LINKS = 1_000  # remembered
+SILENCES_EVERY = 30.0  # seconds between two looks for silences that have run out
 
 
 class Alerts(Plugin[PluginSettings]):
@@ -50,6 +53,13 @@ class Alerts(Plugin[PluginSettings]):
                 aliases=("firing",),
             ),
         )
+
+    @override
+    def jobs(self) -> Sequence[Job]:
+        return (Job(name="silences", every=SILENCES_EVERY, handler=self._end_silences),)
+
+    async def _end_silences(self, run: JobRun) -> None:
+        await self.context.alerts.end_silences()
 
     @override
     def interactions(self) -> Sequence[Interaction]:

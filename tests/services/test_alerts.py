@@ -220,3 +220,18 @@ async def test_a_reason_of_any_length_keeps_a_delivery(stage: Stage, tmp_path: P
 async def test_a_label_of_any_length_reaches_the_ledger(stage: Stage) -> None:
     group = await stage.fire(alert("n" * 100_000))
     await stage.context.alerts.acknowledge(group.id, by=stage.by(stage.dana))
+
+
+async def test_a_silence_that_has_run_out_is_told_once(stage: Stage) -> None:
+    alerts = stage.context.alerts
+    group = await stage.fire(alert())
+    await alerts.silence(group.id, timedelta(minutes=30), by=stage.by(stage.dana))
+    stage.clock.advance(seconds=1799)
+    assert await alerts.end_silences() == 0
+    stage.clock.advance(seconds=1)
+    assert await alerts.end_silences() == 1
+    assert await alerts.end_silences() == 0
+    heard = await alerts.get(group.id)
+    assert (heard.silenced_until, heard.silenced_by) == (None, None)
+    assert (await changes(stage))[-1] == "unsilenced"
+    assert (await story(stage, group.id))[-1] == "ended the silence, since its time was over"
