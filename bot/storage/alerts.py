@@ -14,6 +14,7 @@ from bot.domain.alerts import AlertGroup, GroupId
 from bot.domain.deliveries import Delivery, DeliveryState
 from bot.domain.errors import NotFound
 from bot.storage.codec import Codec
+from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import DeliveryRow, GroupRow
 
@@ -61,8 +62,8 @@ class StoredGroups:
         return [_groups.load(row.data) for row in rows]
 
 
-# Statements of the way of every delivery are built once: that costs more than running them.
-_LATEST = (
+# The statements on the way of every delivery.
+_LATEST = Prepared(
     select(col(GroupRow.data))
     .where(
         col(GroupRow.source) == bindparam("source"),
@@ -72,9 +73,11 @@ _LATEST = (
     .limit(1)
 )
 _insert_group = upsert(GroupRow)
-_SAVE_GROUP = _insert_group.on_conflict_do_update(
-    index_elements=["id"],
-    set_={"firing": _insert_group.excluded.firing, "data": _insert_group.excluded.data},
+_SAVE_GROUP = Prepared(
+    _insert_group.on_conflict_do_update(
+        index_elements=["id"],
+        set_={"firing": _insert_group.excluded.firing, "data": _insert_group.excluded.data},
+    )
 )
 
 
@@ -125,7 +128,7 @@ class StoredDeliveries:
         )
 
 
-_ADD_DELIVERY = insert(DeliveryRow)
+_ADD_DELIVERY = Prepared(insert(DeliveryRow))
 _DELIVERY = tuple(DeliveryRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
 
 

@@ -16,6 +16,7 @@ from bot.domain.people import ChannelId
 from bot.domain.postmortems import Postmortem
 from bot.domain.timeline import TimelineEntry, TimelineKind
 from bot.storage.codec import Codec
+from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import IncidentRow, MilestoneRow, PostmortemRow, TimelineRow
 
@@ -152,7 +153,7 @@ class StoredTimelines:
         ]
 
 
-_ADD_ENTRY = upsert(TimelineRow).on_conflict_do_nothing()
+_ADD_ENTRY = Prepared(upsert(TimelineRow).on_conflict_do_nothing())
 _TIMELINE = tuple(TimelineRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
 
 

@@ -34,13 +34,16 @@ from bot.domain.ledger import (
     verify,
 )
 from bot.domain.merkle import Frontier, frontier_at, leaf_hash
+from bot.storage.prepared import Prepared, driver
 from bot.storage.tables import EntryRow, NodeRow
 
 T = TypeVar("T")
 
-_ADD_ENTRIES = insert(EntryRow)
-_ADD_NODES = insert(NodeRow)
-_HIGHEST = select(func.max(col(NodeRow.position))).where(col(NodeRow.level) == 0)
+_ADD_ENTRIES = Prepared(insert(EntryRow))
+_ADD_NODES = Prepared(insert(NodeRow))
+_HIGHEST = Prepared(
+    select(func.max(col(NodeRow.position)).label("highest")).where(col(NodeRow.level) == 0)
+)
 
 
 class DraftedLedger:
@@ -70,13 +73,13 @@ class Sealer:
         for item in drafts:
             sealed = seal(item, seq=self._frontier.size, previous_ts=self._last_ts, now=now)
             self._frontier, fresh = self._frontier.append(leaf_hash(sealed.leaf))
-            self._last_ts = str(read(sealed.leaf)["ts"])
+            self._last_ts = str(json.loads(sealed.leaf)["ts"])
             entries.append(
                 {"seq": sealed.seq, "leaf": sealed.leaf, "salt": sealed.salt, "body": sealed.body}
             )
             nodes += [{"level": level, "position": at, "hash": h} for level, at, h in fresh]
-        connection.execute(_ADD_ENTRIES, entries)
-        connection.execute(_ADD_NODES, nodes)
+        _ADD_ENTRIES.execute_many(driver(connection), entries)
+        _ADD_NODES.execute_many(driver(connection), nodes)
 
     def forget(self) -> None:
         """Drop what is remembered, since the transaction that wrote it was rolled back."""
@@ -107,8 +110,8 @@ def _last_ts(connection: Connection, size: int) -> str:
 
 def size_of(connection: Connection) -> int:
     """Return how many leaves the tree has, by its own nodes."""
-    highest = connection.execute(_HIGHEST).scalar()
-    return 0 if highest is None else int(highest) + 1
+    [row] = _HIGHEST.all(driver(connection), {})
+    return 0 if row.highest is None else int(row.highest) + 1
 
 
 def entries(connection: Connection, *, start: int = 0) -> Iterator[Sealed]:

@@ -12,6 +12,7 @@ from sqlmodel import col
 from bot.domain.events import Happening
 from bot.domain.people import ChannelId
 from bot.ports import Halt, MessageRef, Posted, Queued
+from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import OutboxRow, PostedRow, SlotRow, SwitchRow
 
@@ -76,9 +77,9 @@ class StoredOutbox:
 
 
 _OUTBOX = tuple(OutboxRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
-_ADD_EVENT = insert(OutboxRow)
-_END_EVENT = delete(OutboxRow).where(col(OutboxRow.id) == bindparam("event"))
-_DUE = (
+_ADD_EVENT = Prepared(insert(OutboxRow))
+_END_EVENT = Prepared(delete(OutboxRow).where(col(OutboxRow.id) == bindparam("event")))
+_DUE = Prepared(
     select(*_OUTBOX)
     .where(col(OutboxRow.due_at) <= bindparam("now"))
     .order_by(col(OutboxRow.id))

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection
 from sqlalchemy.sql.base import Executable
+
+from bot.storage.prepared import Prepared, driver
+
+
+class Result(Protocol):
+    """What became of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows it changed."""
 
 
 class Rows:
@@ -19,23 +29,28 @@ class Rows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._driver = driver(connection)
 
     async def execute(
-        self,
-        statement: Executable,
-        values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-    ) -> CursorResult[Any]:
+        self, statement: Executable | Prepared, values: Mapping[str, Any] | None = None
+    ) -> Result:
         """Execute a statement and return its result."""
+        if isinstance(statement, Prepared):
+            return statement.execute(self._driver, values or {})
         return self._connection.execute(statement, values)
 
     async def one(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
+        self, statement: Executable | Prepared, values: Mapping[str, Any] | None = None
     ) -> Any | None:
         """Return the first row, or None."""
-        return (await self.execute(statement, values)).first()
+        if isinstance(statement, Prepared):
+            return next(iter(statement.all(self._driver, values or {})), None)
+        return self._connection.execute(statement, values).first()
 
     async def all(
-        self, statement: Executable, values: Mapping[str, Any] | None = None
+        self, statement: Executable | Prepared, values: Mapping[str, Any] | None = None
     ) -> Sequence[Any]:
         """Return every row."""
-        return (await self.execute(statement, values)).all()
+        if isinstance(statement, Prepared):
+            return statement.all(self._driver, values or {})
+        return self._connection.execute(statement, values).all()

@@ -13,11 +13,12 @@ from bot.storage.alerts import StoredDeliveries, StoredGroups
 from bot.storage.incidents import StoredIncidents, StoredPostmortems, StoredTimelines
 from bot.storage.ledger import DraftedLedger
 from bot.storage.messages import StoredMessages, StoredOutbox, StoredSlots, StoredSwitches
+from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.runs import StoredEffects, StoredRuns
 from bot.storage.tables import ReceiptRow
 
-_WRITE_DOWN = upsert(ReceiptRow).on_conflict_do_nothing()
+_WRITE_DOWN = Prepared(upsert(ReceiptRow).on_conflict_do_nothing())
 
 
 class StoredTransaction:

@@ -16,6 +16,8 @@ from sqlite3 import Connection as RawConnection
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from bot.storage.prepared import driver
+
 BUSY_SECONDS = 10.0
 _PRIMARY_CODE = 0xFF
 _LONGEST_PAUSE = 0.05
@@ -33,9 +35,7 @@ class Writer:
         )
         event.listen(self._engine, "connect", _prepare)
         self.connection: Connection = self._engine.connect()
-        raw = self.connection.connection.driver_connection
-        assert isinstance(raw, RawConnection)  # noqa: S101  # the driver of this engine
-        self._raw = raw
+        self._raw = driver(self.connection)
 
     def wait_no_more(self) -> None:
         """From here on never block the event loop to wait for another process."""
@@ -102,3 +102,6 @@ def _prepare(raw: RawConnection, _record: object) -> None:
     raw.execute("PRAGMA journal_mode=WAL")
     raw.execute("PRAGMA synchronous=FULL")
     raw.execute("PRAGMA foreign_keys=ON")
+    # What taking back a part needs is kept in memory: a delivery changes enough
+    # pages for SQLite to open, write and delete a file for it each time.
+    raw.execute("PRAGMA temp_store=MEMORY")

@@ -34,16 +34,18 @@ def make_site(
     site = FastAPI(title="Tocsin", docs_url=None, redoc_url=None, openapi_url=None)
     waiting = 0
 
-    @site.post("/hooks/{plugin}")
-    async def hook(plugin: str, request: Request) -> Response:
+    async def hook(request: Request) -> Response:
         nonlocal waiting
         if waiting >= max_waiting:
             return _answer(Answer(status=503, body={"error": "overloaded; try again"}))
         waiting += 1
         try:
-            return _answer(await _receive(receiver, plugin, request))
+            return _answer(await _receive(receiver, request.path_params["plugin"], request))
         finally:
             waiting -= 1
+
+    # A plain route: there is nothing here for FastAPI to read and check on each request.
+    site.add_route("/hooks/{plugin}", hook, methods=["POST"])
 
     @site.get("/healthz")
     async def health() -> Response:
