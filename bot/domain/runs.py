@@ -199,7 +199,9 @@ class Run:
     """One execution of a runbook, from the wish to its end.
 
     `position` is the step to do next; `good_checks` counts confirmations in a
-    row; `verify_by` ends the patience of the verification under way.
+    row; `verify_by` ends the patience of the verification under way. `parent` is
+    the run whose effects this one takes back: as the `rollback` that its plan
+    announced, or because a person asked.
     """
 
     id: RunId
@@ -222,6 +224,7 @@ class Run:
     reason: str = ""
     ended_at: datetime | None = None
     parent: RunId | None = None
+    rollback: bool = False
     undoes: tuple[PlannedUndo, ...] = field(default=())
 
     @property

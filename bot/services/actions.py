@@ -380,6 +380,9 @@ def check_rollback(plan: Plan, parent: Run | None) -> None:
     """
     if parent is None or parent.plan is None or plan.authorised_by != parent.plan.digest:
         raise Refused("The rollback is not of the plan that was approved; nothing was run.")
+    announced = parent.step is not None and parent.step.on_failure == "rollback"
+    if parent.state is not RunState.FAILED or not announced:
+        raise Refused("The approved plan announced no rollback here; nothing was run.")
     undoes = {f"undo-{u.step}": u for u in parent.undoes}
     for step in plan.steps:
         undo = undoes.get(step.id)

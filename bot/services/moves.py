@@ -126,7 +126,7 @@ class RunMoves:
             return await self._planner.plan(run, at=now)
         async with self._database.reading() as view:
             parent = await view.runs.get(run.parent)
-        if run.requester.bot:
+        if run.rollback:
             return await self._planner.plan_rollback(run, parent, at=now)
         return await self._planner.plan_undo(run, parent, at=now)
 
@@ -395,4 +395,5 @@ def _rollback_of(run: Run, at: datetime) -> Run:
         service=run.service,
         created_at=at,
         parent=run.id,
+        rollback=True,
     )

@@ -179,8 +179,11 @@ class RunService:
         """Ask for a run that takes the effects of another back; it needs its own approval.
 
         Raises:
-            Refused: there is nothing to take back, or it is asked for already.
+            Refused: there is nothing to take back, it is asked for already, or a
+                bot asks.
         """
+        if by.person.bot:
+            raise Refused("Only people ask for effects to be taken back.")
         now = self._clock.now()
         async with self._database.transaction(once=by.request) as tx:
             done = await tx.runs.get(id)

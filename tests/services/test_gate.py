@@ -26,7 +26,7 @@ from bot.domain.people import Caller
 from bot.domain.policy import RiskPolicy
 from bot.domain.runbooks import ApprovalGroup, OnFailure
 from bot.domain.runs import RunId, RunState, StepState
-from bot.services.actions import Registry
+from bot.services.actions import Registry, check_rollback
 from tests.services.gate_world import (
     ANSWER_WITHIN,
     DANA,
@@ -907,3 +907,27 @@ async def test_a_plan_that_nobody_can_judge_is_refused(world: World) -> None:
     run = await world.run(id)
     assert run.state is RunState.FAILED
     assert "Split the runbook" in run.reason
+
+
+async def test_a_bot_cannot_have_effects_taken_back_on_somebody_elses_consent(
+    world: World,
+) -> None:
+    id = await world.planned(step(uses="lamp.on@1"))
+    await world.approve(id)
+    await world.work()
+    assert (await world.run(id)).undoes
+    with pytest.raises(Refused, match="Only people"):
+        await world.runs.undo(id, by=world.caller(ROBOT))
+
+
+async def test_consent_carries_over_only_to_a_rollback_that_the_plan_announced(
+    world: World,
+) -> None:
+    id = await world.planned(step(uses="lamp.on@1"))
+    await world.approve(id)
+    await world.work()
+    parent = await world.run(id)
+    assert parent.plan is not None
+    undo = replace(parent.plan, steps=(), authorised_by=parent.plan.digest)
+    with pytest.raises(Refused, match="announced no rollback"):
+        check_rollback(undo, parent)
