@@ -422,10 +422,6 @@ class PostedMessages(Protocol):
         """Return what is known of a message of ours."""
         ...
 
-    async def by_ref(self, ref: MessageRef) -> Posted | None:
-        """Return our message at a place."""
-        ...
-
     async def save(self, posted: Posted) -> None:
         """Remember a message."""
         ...

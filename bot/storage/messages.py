@@ -95,18 +95,7 @@ class StoredMessages:
 
     async def get(self, key: str) -> Posted | None:
         """Return what is known of a message of ours."""
-        return await self._one(select(*_POSTED).where(col(PostedRow.key) == key))
-
-    async def by_ref(self, ref: MessageRef) -> Posted | None:
-        """Return our message at a place."""
-        return await self._one(
-            select(*_POSTED).where(
-                col(PostedRow.channel) == ref.channel, col(PostedRow.message) == ref.id
-            )
-        )
-
-    async def _one(self, statement: object) -> Posted | None:
-        row = await self._rows.one(statement)  # type: ignore[arg-type]  # a select
+        row = await self._rows.one(select(*_POSTED).where(col(PostedRow.key) == key))
         if row is None:
             return None
         channel = ChannelId(row.channel)

@@ -175,7 +175,6 @@ class PostedRow(SQLModel, table=True):
     """A message of ours."""
 
     __tablename__ = "posted"
-    __table_args__ = (Index("ix_posted_ref", "channel", "message"),)
     key: str = Field(primary_key=True)
     channel: str
     message: str | None = None

@@ -120,7 +120,6 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
-    op.create_index("ix_posted_ref", "posted", ["channel", "message"], unique=False)
 
     op.create_table(
         "postmortems",
