@@ -10,6 +10,9 @@ to the top, and `tests/test_architecture.py` proves it.
     settings.py    config.toml and environment -> one frozen Settings
 
     storage/       SQLModel tables, one writer with group commit, the ledger's rows
+    ledger/        keys and signatures, anchors elsewhere, evidence and its verification
+    policies/      Cedar: whose consent an action needs
+    calendars/     freezes and maintenance windows from iCalendar files
     search/        words and meaning, blended
     slack/         the only importer of the Slack SDK
     web/           webhooks in, health and metrics out
@@ -23,6 +26,8 @@ to the top, and `tests/test_architecture.py` proves it.
     loader.py      finds plugins, validates their settings, refuses clashes
     dispatcher.py  brings events from the outbox to plugins and cards
     scheduler.py   fires jobs; who runs a slot is decided by a row
+    governance.py  puts together what stands above plans
+    foundation.py  everything before any plugin: store, services, what governs
     app.py         composition root: build(settings) -> App
     rehearsal.py   everything `tocsin demo` starts: workspace, service, alerting, bot
     cli.py         tocsin demo | serve | check | alerts | ledger | …

@@ -9,80 +9,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from bot import governance
 from bot import knowledge as pages
 from bot.dispatcher import Dispatcher
-from bot.domain.actions import Risk
 from bot.domain.alerts import AlertGroup
 from bot.domain.incidents import Incident
 from bot.domain.messages import Button
-from bot.domain.people import ChannelId
-from bot.domain.policy import RiskPolicy
-from bot.domain.runbooks import Runbook
-from bot.llm import configured
+from bot.foundation import Core, SystemClock, lay, rules_of
 from bot.loader import AnyPlugin, Offers, collect, find, make
-from bot.plugin import Channels, Knowledge, Place, PluginContext
-from bot.ports import Chat, Clock
-from bot.prompts import JinjaPrompts
+from bot.plugin import Place
+from bot.ports import Clock
 from bot.scheduler import Scheduler
-from bot.search.encoder import encoder_named
-from bot.search.engine import HybridSearch
-from bot.services.actions import ActionGate, Registry
-from bot.services.alerts import AlertService
-from bot.services.cards import CardService
+from bot.services.actions import ActionGate
+from bot.services.cards import CardService, announced
 from bot.services.engine import Pace, RunWorker
-from bot.services.incidents import IncidentService
+from bot.services.governing import Governor
 from bot.services.planning import Expiries, Planner
-from bot.services.postmortems import PostmortemService
-from bot.services.posts import PostService
-from bot.services.runs import RunService
-from bot.services.switches import SwitchService
-from bot.services.timelines import TimelineService
+from bot.services.registry import Registry
 from bot.settings import Settings, SettingsError
-from bot.slack.app import SlackAdapter
 from bot.slack.handlers import SlackHandlers
-from bot.storage.sqlite import SqliteDatabase
 from bot.web.hooks import HookReceiver
+from bot.web.pages import make_pages
 from bot.web.site import WebServer, make_site
 
 log = logging.getLogger(__name__)
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return the current moment."""
-        return datetime.now(UTC)
-
-
-@dataclass
-class _Room:
-    """What is known only later: the channel that speaks for alerts, the buttons on offer."""
-
-    alerts: ChannelId | None = None
-    offered: Callable[[Place, AlertGroup | Incident], Sequence[Button]] = lambda *_: ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Core:
-    """Services and ports, before any plugin."""
-
-    database: SqliteDatabase
-    clock: Clock
-    slack: SlackAdapter
-    search: HybridSearch
-    context: PluginContext
-    pages: pages.Knowledge
-    runbooks: dict[str, Runbook]
-    room: _Room
 
 
 class App:
@@ -95,20 +52,29 @@ class App:
         self.offers: Offers = collect(plugins)
         core.room.offered = self._offered
         self.metrics = CollectorRegistry()
-        self.policy = RiskPolicy(counts=_counts(settings))
+        self.policy = core.policy
         self.registry = _registry(self.offers)
         context = core.context
         self.read_only = _restrict(core, self.registry)
+        self.governor = Governor(rules_of(core, plugins))
         self.gate = ActionGate(
-            core.database, core.clock, registry=self.registry, policy=self.policy
+            core.database,
+            core.clock,
+            registry=self.registry,
+            governor=self.governor,
+            people=context.people,
+            covered=self._covered,
         )
         self.worker = RunWorker(
             core.database,
             core.clock,
             gate=self.gate,
+            governor=self.governor,
             planner=Planner(
+                core.database,
                 self.gate,
-                policy=self.policy,
+                governor=self.governor,
+                people=context.people,
                 runbooks=context.knowledge.runbooks,
                 expiries=Expiries(
                     answer_within=settings.approvals.answer_within,
@@ -128,6 +94,7 @@ class App:
             plugins=[(p.name, p.findings) for p in plugins],
             offers=lambda group: self._offered(Place.ALERT, group),
             channel=lambda: core.room.alerts,
+            muted=announced(context.calendars, context.knowledge.catalog),
         )
         self.dispatcher = Dispatcher(core.database, core.clock, plugins=plugins, cards=self.cards)
         self.scheduler = Scheduler(core.database, core.clock, self.offers.jobs)
@@ -138,17 +105,14 @@ class App:
             max_bytes=int(settings.web.max_body_mb * 1_000_000),
             metrics=self.metrics,
         )
-        self.web = WebServer(
-            make_site(
-                self.receiver,
-                metrics=self.metrics,
-                ready=self._ready,
-                max_waiting=settings.web.max_waiting,
-                slack=core.slack.handle if settings.slack.mode == "http" else None,
-            ),
-            host=settings.web.host,
-            port=settings.web.port,
+        self.site = make_site(
+            self.receiver,
+            metrics=self.metrics,
+            ready=self._ready,
+            max_waiting=settings.web.max_waiting,
+            slack=core.slack.handle if settings.slack.mode == "http" else None,
         )
+        self.web = WebServer(self.site, host=settings.web.host, port=settings.web.port)
         self._running = AsyncExitStack()
 
     @property
@@ -170,8 +134,10 @@ class App:
         """
         async with AsyncExitStack() as stack:
             database, slack = self.core.database, self.core.slack
+            governance.make_folders(self.settings)
             database.open()
             stack.push_async_callback(database.close)
+            await self._govern(stack)
             database.on_commit(self.dispatcher.wake)
             database.on_commit(self.worker.wake)
             if self.settings.search.meaning:
@@ -189,6 +155,7 @@ class App:
             stack.push_async_callback(self.dispatcher.stop)
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
+            self._open_pages()
             await self.web.start()
             stack.push_async_callback(self.web.stop)
             await slack.listen(self.handlers)
@@ -210,6 +177,39 @@ class App:
             await done.wait()
         finally:
             await self.stop()
+
+    async def _govern(self, stack: AsyncExitStack) -> None:
+        """Compare the ledger with its anchors and put the adopted policy into force.
+
+        A ledger that contradicts an anchor does not keep the bot from starting:
+        alerts are shown, and no effect happens.
+        """
+        context = self.core.context
+        stack.push_async_callback(self.core.anchors_client.aclose)
+        await self.core.privacy_service.finish_pending()
+        await context.policies.start()
+        context.calendars.at(self.core.clock.now())  # read them before an effect waits for it
+        for reason in await context.checkpoints.compare():
+            log.error("the ledger cannot be relied on: %s", reason)
+        await context.checkpoints.start()
+        stack.push_async_callback(context.checkpoints.stop)
+        self.core.database.on_commit(context.checkpoints.wake)
+
+    def _open_pages(self) -> None:
+        """Let people read the plugins' pages, where it is said how they sign in."""
+        oidc = governance.oidc_of(self.settings)
+        make_pages(
+            self.site,
+            pages=self.offers.pages,
+            templates=self.offers.templates,
+            oidc=oidc,
+            secret=governance.pages_secret(self.settings),
+            audiences=governance.audiences_of(self.settings, self.core.context.people),
+            clock=self.core.clock,
+        )
+
+    async def _covered(self) -> None:
+        await self.core.context.checkpoints.ensure_covered(await self.core.archive.size())
 
     async def _find_room(self) -> None:
         name = self.settings.slack.alerts_channel.lstrip("#")
@@ -245,69 +245,8 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         KnowledgeError: a page in the knowledge folder has a fault.
     """
     found = find(settings.bot.plugins, settings.plugins, settings.from_file.get("plugins", {}))
-    core = _core(settings, clock or SystemClock())
+    core = lay(settings, clock or SystemClock())
     return App(settings, core, make(found, core.context))
-
-
-def _core(settings: Settings, clock: Clock) -> Core:
-    known = pages.load(settings.bot.knowledge)
-    database = SqliteDatabase(settings.database, clock)
-    slack = SlackAdapter(settings.slack, clock)
-    search = HybridSearch(encoder_named(settings.search.model), settings.bot.data / "cache")
-    room = _Room()
-    runbooks = dict(known.runbooks)
-    context = _context(
-        settings,
-        clock,
-        database=database,
-        chat=slack.chat,
-        search=search,
-        known=Knowledge(runbooks=runbooks, catalog=known.catalog, incidents=known.incidents),
-        room=room,
-    )
-    return Core(
-        database=database,
-        clock=clock,
-        slack=slack,
-        search=search,
-        context=context,
-        pages=known,
-        runbooks=runbooks,
-        room=room,
-    )
-
-
-def _context(
-    settings: Settings,
-    clock: Clock,
-    *,
-    database: SqliteDatabase,
-    chat: Chat,
-    search: HybridSearch,
-    known: Knowledge,
-    room: _Room,
-) -> PluginContext:
-    prompts = JinjaPrompts()
-    model = configured(settings.llm)
-    return PluginContext(
-        alerts=AlertService(database, clock),
-        incidents=IncidentService(database, clock),
-        runs=RunService(database, clock),
-        timelines=TimelineService(database, clock),
-        postmortems=PostmortemService(
-            database, clock, prompts, model, runbooks=tuple(known.runbooks.values())
-        ),
-        posts=PostService(database, chat),
-        switches=SwitchService(database, clock),
-        knowledge=known,
-        channels=lambda: Channels(alerts=room.alerts),
-        search=search,
-        chat=chat,
-        clock=clock,
-        prompts=prompts,
-        model=model,
-        offers=lambda place, subject: room.offered(place, subject),  # noqa: PLW0108  # set later
-    )
 
 
 def _restrict(core: Core, registry: Registry) -> Sequence[str]:
@@ -330,7 +269,3 @@ def _registry(offers: Offers) -> Registry:
         return Registry(offers.actions)
     except ValueError as error:
         raise SettingsError([str(error)]) from error
-
-
-def _counts(settings: Settings) -> Mapping[Risk, int]:
-    return {Risk[name]: count for name, count in settings.approvals.counts.items()}

@@ -21,7 +21,13 @@ from typing import Any
 
 from bot.domain.alerts import Change, GroupId
 from bot.domain.errors import AlreadyDone, NotFound
-from bot.domain.events import AlertChanged, IncidentChanged, MessagePosted, RunChanged
+from bot.domain.events import (
+    AlertChanged,
+    GovernanceChanged,
+    IncidentChanged,
+    MessagePosted,
+    RunChanged,
+)
 from bot.domain.incidents import IncidentId
 from bot.domain.messages import Message
 from bot.domain.people import Person
@@ -40,7 +46,7 @@ CHAT_PATIENCE = timedelta(hours=24)
 BATCH = 200
 CARD = "@card"  # no plugin's name
 
-Event = AlertChanged | IncidentChanged | RunChanged
+Event = AlertChanged | IncidentChanged | RunChanged | GovernanceChanged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +187,13 @@ class Dispatcher:
                 return IncidentChanged(
                     id=queued.id, at=happening.at, change=happening.change, incident=incident
                 )
+            if happening.kind == "governance":
+                return GovernanceChanged(
+                    id=queued.id,
+                    at=happening.at,
+                    subject=happening.subject,
+                    change=happening.change,
+                )
             run = await view.runs.get(RunId(happening.subject))
             return RunChanged(id=queued.id, at=happening.at, change=happening.change, run=run)
 
@@ -274,4 +287,6 @@ def _hook(plugin: Plugin[Any], event: Event) -> Callable[[Event], Awaitable[None
         return plugin.on_alert  # type: ignore[return-value]  # matched by the event's type
     if isinstance(event, IncidentChanged):
         return plugin.on_incident  # type: ignore[return-value]  # matched by the event's type
+    if isinstance(event, GovernanceChanged):
+        return plugin.on_governance  # type: ignore[return-value]  # matched by the event's type
     return plugin.on_run  # type: ignore[return-value]  # matched by the event's type

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from bot.plugin import (
     Command,
     Interaction,
     Job,
+    Page,
     Plugin,
     PluginContext,
     PluginSettings,
@@ -47,6 +49,8 @@ class Offers:
     actions: Sequence[Action]
     jobs: Sequence[tuple[str, Job]]
     webhooks: Mapping[str, Webhook]
+    pages: Mapping[str, Sequence[Page]]
+    templates: Mapping[str, Path]
 
 
 def find(
@@ -161,7 +165,14 @@ def collect(plugins: Sequence[AnyPlugin]) -> Offers:
         actions=actions,
         jobs=jobs,
         webhooks=dict(hooks),
+        pages={plugin.name: plugin.pages() for plugin in plugins},
+        templates={plugin.name: _templates(plugin) for plugin in plugins},
     )
+
+
+def _templates(plugin: AnyPlugin) -> Path:
+    """Return the folder of a plugin's page templates, which need not be there."""
+    return Path(inspect.getfile(type(plugin))).with_name("templates")
 
 
 def _twice(names: Sequence[str]) -> list[str]:

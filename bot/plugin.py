@@ -18,18 +18,32 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.domain.actions import Action
 from bot.domain.alerts import AlertGroup, Notification
+from bot.domain.breakers import BreakerRules
 from bot.domain.catalog import Catalog, PastIncident
-from bot.domain.events import AlertChanged, IncidentChanged, MessagePosted, RunChanged
+from bot.domain.events import (
+    AlertChanged,
+    GovernanceChanged,
+    IncidentChanged,
+    MessagePosted,
+    RunChanged,
+)
 from bot.domain.findings import Finding
+from bot.domain.freezes import Calendars
 from bot.domain.incidents import Incident
 from bot.domain.messages import Button, Message, Reply
 from bot.domain.people import Caller, ChannelId, Person
 from bot.domain.runbooks import Runbook
-from bot.ports import Chat, Clock, LanguageModel, MessageRef, Prompts, Search
+from bot.ports import Chat, Clock, LanguageModel, MessageRef, Policy, Prompts, Search
 from bot.services.alerts import AlertService
+from bot.services.autonomy import AutonomyService
+from bot.services.checkpoints import CheckpointService
+from bot.services.emergencies import EmergencyService
 from bot.services.incidents import IncidentService
+from bot.services.people import PeopleService
+from bot.services.policies import PolicyService
 from bot.services.postmortems import PostmortemService
 from bot.services.posts import PostService
+from bot.services.records import RecordService
 from bot.services.runs import RunService
 from bot.services.switches import SwitchService
 from bot.services.timelines import TimelineService
@@ -73,6 +87,7 @@ class PluginContext:
 
     `offers` returns the buttons that all plugins offer for a subject at a
     place, in their order, for the plugin that draws the card of that place.
+    `security_contact` is the user group or channel that hears of a broken glass.
     """
 
     alerts: AlertService
@@ -81,7 +96,17 @@ class PluginContext:
     timelines: TimelineService
     postmortems: PostmortemService
     posts: PostService
+    people: PeopleService
     switches: SwitchService
+    autonomy: AutonomyService
+    emergencies: EmergencyService
+    policies: PolicyService
+    records: RecordService
+    checkpoints: CheckpointService
+    calendars: Calendars
+    policy: Policy
+    breaker_rules: BreakerRules
+    security_contact: str
     knowledge: Knowledge
     channels: Callable[[], Channels]
     search: Search
@@ -117,6 +142,11 @@ class Command:
     aliases: tuple[str, ...] = ()
 
 
+def storable(text: str) -> str:
+    """Return a text without lone surrogates."""
+    return text.encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True, kw_only=True)
 class InteractionRequest:
     """A pressed button or a submitted form.
@@ -131,6 +161,11 @@ class InteractionRequest:
     answers: Mapping[str, str] = field(default_factory=dict)
     channel: ChannelId | None = None
     message: MessageRef | None = None
+
+    def __post_init__(self) -> None:
+        # Text from outside may hold lone surrogates, which nothing can store.
+        object.__setattr__(self, "value", storable(self.value))
+        object.__setattr__(self, "answers", {k: storable(v) for k, v in self.answers.items()})
 
 
 class Place(Enum):
@@ -195,6 +230,55 @@ class Payload:
     received_at: datetime
 
 
+class Audience(Enum):
+    """Who may open a page. Guests and people of other organisations may open none."""
+
+    MEMBER = "member"
+    RESPONDER = "responder"
+    AUDITOR = "auditor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRequest:
+    """A page that somebody who is signed in opens: who, in which parts, and the query."""
+
+    viewer: Person
+    audiences: frozenset[Audience]
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageView:
+    """What a page shows: a template of the plugin's own folder `templates`, and its data."""
+
+    template: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A file instead of a page."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page to read in the browser: `GET /pages/<plugin>/<path>`.
+
+    Pages only show; whatever changes something goes through the chat, where
+    everybody sees it. An unlisted page is reached by a link, not by the menu.
+    """
+
+    path: str
+    title: str
+    audience: Audience
+    handler: Callable[[PageRequest], Awaitable[PageView | Download]]
+    listed: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
     """An alert source: `POST /hooks/<plugin>`.
@@ -240,6 +324,10 @@ class Plugin(Generic[S]):
         """Return the plugin's webhook, if it is an alert source."""
         return ()
 
+    def pages(self) -> Sequence[Page]:
+        """Return the pages people can open in the browser."""
+        return ()
+
     # Asked: what do you know about this?
 
     async def findings(self, subject: AlertGroup | Incident) -> Sequence[Finding]:
@@ -260,6 +348,9 @@ class Plugin(Generic[S]):
 
     async def on_run(self, event: RunChanged) -> None:
         """Hear that a run changed."""
+
+    async def on_governance(self, event: GovernanceChanged) -> None:
+        """Hear that a switch, a breaker, autonomy or a broken glass changed."""
 
     async def on_message(self, event: MessagePosted) -> None:
         """Hear what people did in a channel."""

@@ -6,24 +6,31 @@ Implementations live in the adapters (`storage`, `slack`, `search`, `llm`);
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bot.domain.alerts import AlertGroup, GroupId
+from bot.domain.audits import Verdict
+from bot.domain.autonomy import Autonomy
+from bot.domain.breakers import Breaker
+from bot.domain.decisions import DecisionId, DecisionRecord
 from bot.domain.deliveries import Delivery, DeliveryState
 from bot.domain.documents import Document, Hit
 from bot.domain.effects import EffectRecord
+from bot.domain.emergencies import BreakGlass, PreAuthorisation
+from bot.domain.errors import TocsinError
 from bot.domain.events import Happening
 from bot.domain.incidents import Incident, IncidentId
-from bot.domain.ledger import Entry
+from bot.domain.ledger import Entry, Sealed
 from bot.domain.messages import Message
 from bot.domain.people import ChannelId, Person, PersonId
 from bot.domain.policy import PolicyDecision, PolicyRequest
 from bot.domain.postmortems import Postmortem
 from bot.domain.runs import Run, RunId
+from bot.domain.switches import Halt
 from bot.domain.timeline import TimelineEntry
 
 
@@ -41,6 +48,11 @@ class Policy(Protocol):
     @property
     def digest(self) -> str:
         """Return what identifies the rules in force."""
+        ...
+
+    @property
+    def documents(self) -> Mapping[str, bytes]:
+        """Return the files of the rules in force by name, as they were read."""
         ...
 
     def decide(self, request: PolicyRequest) -> PolicyDecision:
@@ -116,8 +128,16 @@ class Chat(Protocol):
         """Look a person up."""
         ...
 
-    async def groups_of(self, person: PersonId, among: Collection[str]) -> frozenset[str]:
-        """Return which of the named user groups a person belongs to."""
+    async def member(self, id: PersonId) -> Person:
+        """Return a person as they are in the workspace now, seconds old at most."""
+        ...
+
+    async def with_address(self, email: str) -> PersonId | None:
+        """Return whose e-mail address this is, or None."""
+        ...
+
+    async def groups_of(self, person: PersonId) -> frozenset[str]:
+        """Return the handles of the user groups a person belongs to now."""
         ...
 
     async def members_of(self, group: str) -> Sequence[PersonId]:
@@ -238,13 +258,124 @@ class Claim:
     fence: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Halt:
-    """The kill switch is pulled."""
+class Privacy(Protocol):
+    """Keeps people's data apart from the record, so that it can be erased."""
 
-    by: str
+    def pseudonym(self, reference: str) -> str:
+        """Return what stands for a person in the record; software keeps its name."""
+        ...
+
+    def encrypt(self, body: bytes, subjects: Collection[str]) -> bytes:
+        """Return a body so that nobody reads it without the key of every subject."""
+        ...
+
+    def decrypt(self, box: bytes, subjects: Collection[str]) -> bytes | None:
+        """Return a body, or None where a key is gone.
+
+        Raises:
+            ValueError: the key is there, and this is not what was encrypted.
+            KeysElsewhere: nobody here has any keys, so nothing is known.
+        """
+        ...
+
+    def erase(self, reference: str) -> bool:
+        """Destroy a subject's key; say False where there was none."""
+        ...
+
+
+class KeysUnfit(TocsinError):
+    """Keys that are there and cannot be used: which, and why."""
+
+
+class KeysElsewhere(Exception):
+    """What is encrypted cannot be read here, which says nothing about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedCheckpoint:
+    """A checkpoint as it was signed: a C2SP signed note. `size` counts the entries under it."""
+
+    origin: str
+    size: int
+    root: bytes
+    note: bytes
     at: datetime
-    reason: str
+
+
+class Anchor(Protocol):
+    """A place outside of the database that remembers checkpoints."""
+
+    @property
+    def name(self) -> str:
+        """Return a short name for people and records."""
+        ...
+
+    async def keep(self, checkpoint: SignedCheckpoint, *, proof: Proof) -> bytes:
+        """Remember a checkpoint; return its receipt, which may be empty.
+
+        Raises:
+            AnchorFailed: it could not be kept, or contradicts what is kept.
+        """
+        ...
+
+    async def kept(self) -> Sequence[bytes]:
+        """Return the signed notes that are remembered, oldest first, as far as they can be read.
+
+        Raises:
+            AnchorFailed: the place cannot be read.
+        """
+        ...
+
+
+class Proof(Protocol):
+    """Proves that the log at one size is the start of the log at a later one."""
+
+    def __call__(self, old: int, new: int) -> Awaitable[Sequence[bytes]]:
+        """Return the hashes of the RFC 9162 consistency proof."""
+        ...
+
+
+class AnchorFailed(Exception):
+    """A place outside of the database could not keep or show a checkpoint."""
+
+
+class LedgerArchive(Protocol):
+    """The ledger as it stands, to be read and proven; nothing of it is written here."""
+
+    async def size(self) -> int:
+        """Return the number of entries."""
+        ...
+
+    async def root(self, size: int) -> bytes:
+        """Return the root the tree had at some size."""
+        ...
+
+    async def inclusion(self, seq: int, size: int) -> Sequence[bytes]:
+        """Return the proof that an entry is in the tree of some size."""
+        ...
+
+    async def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """Return the proof that the tree only grew from one size to another."""
+        ...
+
+    async def entry(self, seq: int) -> Sealed:
+        """Return one entry, or raise NotFound."""
+        ...
+
+    async def entries(
+        self,
+        *,
+        start: int = 0,
+        before: int | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> Sequence[Sealed]:
+        """Return entries from `start` up to, not including, `before`."""
+        ...
+
+    async def verify(self) -> Verdict:
+        """Verify the whole ledger."""
+        ...
 
 
 class Groups(Protocol):
@@ -354,7 +485,11 @@ class Runs(Protocol):
 
 
 class Effects(Protocol):
-    """Intents and outcomes."""
+    """Intents and outcomes, which are also what rates are counted by."""
+
+    async def since(self, moment: datetime) -> Sequence[EffectRecord]:
+        """Return effects that were intended after a moment, oldest first."""
+        ...
 
     async def get(self, key: str) -> EffectRecord | None:
         """Return what is known of an effect."""
@@ -366,10 +501,18 @@ class Effects(Protocol):
 
 
 class LedgerWriter(Protocol):
-    """The ledger as use cases see it: append only."""
+    """The ledger as use cases see it: entries are appended, and bodies at most erased."""
 
     async def append(self, entry: Entry) -> None:
         """Append an entry in this transaction."""
+        ...
+
+    async def telling_of(self, subject: str) -> Sequence[int]:
+        """Return which entries have a body that tells of a person."""
+        ...
+
+    async def erase(self, seqs: Sequence[int]) -> None:
+        """Remove the bodies of entries, with their salts; their leaves stay."""
         ...
 
 
@@ -440,15 +583,125 @@ class Postmortems(Protocol):
 
 
 class Switches(Protocol):
-    """The kill switch."""
+    """The kill switch, by scope."""
 
-    async def halted(self) -> Halt | None:
-        """Return who pulled the switch, if it is pulled."""
+    async def pulled(self) -> Sequence[Halt]:
+        """Return every pulled switch."""
         ...
 
-    async def set(self, halt: Halt | None) -> None:
-        """Pull the switch, or release it."""
+    async def pull(self, halt: Halt) -> None:
+        """Pull a switch, or replace what is known of its pull."""
         ...
+
+    async def release(self, scope: str) -> None:
+        """Let the effects of a scope happen again."""
+        ...
+
+    async def epoch(self) -> int:
+        """Return how often switches were pulled or released so far."""
+        ...
+
+
+class Decisions(Protocol):
+    """Records of decisions: added once, never changed."""
+
+    async def add(self, decision: DecisionRecord) -> None:
+        """Keep a record."""
+        ...
+
+    async def get(self, id: DecisionId) -> DecisionRecord:
+        """Return a record, or raise NotFound."""
+        ...
+
+    async def recent(self, limit: int = 100) -> Sequence[DecisionRecord]:
+        """Return the newest records."""
+        ...
+
+    async def of(self, run: str) -> Sequence[DecisionRecord]:
+        """Return the records of a run, oldest first."""
+        ...
+
+
+K = TypeVar("K")
+
+
+class Keyed(Protocol[K]):
+    """Small records of one kind by key."""
+
+    async def get(self, key: str) -> K | None:
+        """Return a record, or None."""
+        ...
+
+    async def save(self, key: str, record: K) -> None:
+        """Add a record or replace it."""
+        ...
+
+    async def add(self, key: str, record: K) -> bool:
+        """Add a record; say False, and change nothing, where the key is taken."""
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Forget a record."""
+        ...
+
+    async def all(self) -> Mapping[str, K]:
+        """Return every record by key."""
+        ...
+
+
+class Checkpoints(Protocol):
+    """Signed checkpoints, and where they are anchored."""
+
+    async def add(self, checkpoint: SignedCheckpoint) -> None:
+        """Keep a checkpoint; a second one of the same origin and size replaces nothing."""
+        ...
+
+    async def newest(self, origin: str | None = None) -> SignedCheckpoint | None:
+        """Return the newest checkpoint, of one origin or of any."""
+        ...
+
+    async def all(self) -> Sequence[SignedCheckpoint]:
+        """Return every checkpoint in the order in which they were made."""
+        ...
+
+    async def anchored(self, anchor: str, *, size: int, receipt: bytes, at: datetime) -> None:
+        """Remember that an anchor holds the checkpoint of a size, with its receipt."""
+        ...
+
+    async def receipts(self) -> Sequence[Receipt]:
+        """Return what anchors have confirmed, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """An anchor's word that it holds the checkpoint of a size."""
+
+    anchor: str
+    size: int
+    receipt: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """A legal hold: what it covers is not erased. `subject` is a person, an incident, or `all`."""
+
+    subject: str
+    by: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptedPolicy:
+    """A set of rules that was put into force, with its files by name."""
+
+    digest: str
+    documents: Mapping[str, str]
+    at: datetime
+    by: str
+    run: str = ""
 
 
 class Slots(Protocol):
@@ -486,6 +739,26 @@ class Transaction(Protocol):
     def switches(self) -> Switches: ...
     @property
     def slots(self) -> Slots: ...
+    @property
+    def decisions(self) -> Decisions: ...
+    @property
+    def checkpoints(self) -> Checkpoints: ...
+    @property
+    def breakers(self) -> Keyed[Breaker]: ...
+    @property
+    def autonomy(self) -> Keyed[Autonomy]: ...
+    @property
+    def glasses(self) -> Keyed[BreakGlass]: ...
+    @property
+    def authorisations(self) -> Keyed[PreAuthorisation]: ...
+    @property
+    def reservations(self) -> Keyed[str]: ...
+    @property
+    def holds(self) -> Keyed[Hold]: ...
+    @property
+    def policies(self) -> Keyed[AdoptedPolicy]: ...
+    @property
+    def keys(self) -> Keyed[str]: ...
 
 
 class Database(Protocol):

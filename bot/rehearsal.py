@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,20 @@ PEOPLE = (
     ("priya", "Priya Raman", "Payments engineer"),
     ("marcus", "Marcus Webb", "Incident commander"),
     ("lena", "Lena Fischer", "Customer support"),
+    ("owen", "Owen Clarke", "Web engineer"),
+    ("sofia", "Sofia Lind", "Identity engineer"),
+    ("hugo", "Hugo Sand", "Logistics engineer"),
 )
+# Who is of which team follows from these: payments has payments and payments-oncall.
+USERGROUPS: Mapping[str, Sequence[str]] = {
+    "payments": ("dana", "priya", "marcus"),
+    "payments-oncall": ("dana", "priya", "marcus"),
+    "web": ("owen",),
+    "web-oncall": ("owen",),
+    "identity-oncall": ("sofia",),
+    "logistics-oncall": ("hugo",),
+    "security": ("sofia", "marcus"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +79,7 @@ class Rehearsal:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.workspace = _workspace()
+        self.workspace = workspace_of_the_demo()
         self.bot: LoggedProcess | None = None
         self.bot_url = f"http://127.0.0.1:{free_port()}"
         self.checkout_url = ""
@@ -154,7 +167,12 @@ class Rehearsal:
         installed = self.workspace.install(app_manifest(config))
         await self._open_page()
         stack.push_async_callback(self.server.stop)
+        client = self.server.sign_in.register(
+            installed, redirect_urls=[f"{self.bot_url}/pages/login/callback"]
+        )
+        config.write_text(self._config(client.id), encoding="utf-8")
         self._environment = {
+            "TOCSIN_SIGN_IN__CLIENT_SECRET": client.secret,
             "TOCSIN_SLACK__API_URL": self.server.api_url,
             "TOCSIN_SLACK__BOT_TOKEN": installed.bot_token,
             "TOCSIN_SLACK__APP_TOKEN": installed.app_token,
@@ -169,7 +187,8 @@ class Rehearsal:
             reason = f"the page's port {self.stage.port} cannot be used: {error.strerror}"
             raise NotStarted(reason) from None
 
-    def _config(self) -> str:
+    def _config(self, client: str = "") -> str:
+        """Return the bot's settings; people sign in where `client` is known."""
         sections: dict[str, dict[str, Any]] = {
             "bot": {
                 "plugins": [*DEFAULT_PLUGINS, "demo"],
@@ -178,9 +197,19 @@ class Rehearsal:
             },
             "web": {"port": int(self.bot_url.rpartition(":")[2])},
             "search": {"meaning": self.stage.meaning},
+            "ledger": {"origin": "demo.tocsin.example/ledger"},
+            "brakes": {"security_contact": "security"},
             "plugins.prometheus": {"url": self.alerting.prometheus_url},
             "plugins.demo": {"url": self.checkout_url},
+            "plugins.governance": {"url": self.bot_url},
         }
+        if client:
+            sections["sign_in"] = {
+                "issuer": self.server.url,
+                "client_id": client,
+                "public_url": self.bot_url,
+                "auditors": ["security"],
+            }
         for name, values in (self.stage.extra or {}).items():
             sections.setdefault(name, {}).update(values)
         # JSON's strings, numbers, booleans and lists of them are TOML's.
@@ -227,15 +256,23 @@ def app_manifest(config: Path) -> Mapping[str, Any]:
     return manifest(build(settings).handlers, settings.slack.mode)
 
 
-def _workspace() -> Workspace:
+def workspace_of_the_demo() -> Workspace:
+    """Return the practice workspace as it is before anything happens."""
     workspace = Workspace(name="Practice")
     for name, real_name, title in PEOPLE:
         workspace.add_person(name, real_name=real_name, title=title)
     everyone = [name for name, _, _ in PEOPLE]
-    workspace.add_usergroup("payments-oncall", members=["dana", "priya", "marcus"])
-    workspace.add_channel("alerts", members=everyone, topic="What fires, one card each")
+    for handle, members in USERGROUPS.items():
+        workspace.add_usergroup(handle, members=members)
+    workspace.add_guest("gus", real_name="Gus Moreau", title="Contractor, guest")
+    workspace.add_stranger(
+        "vera", real_name="Vera Novak", title="Payment provider", workspace="Northpay"
+    )
+    workspace.add_channel("alerts", members=[*everyone, "gus"], topic="What fires, one card each")
     workspace.add_channel("general", members=everyone, topic="Company-wide")
     workspace.add_channel("payments", members=everyone[:3], topic="The payments team")
+    shared = [*everyone[:3], "vera"]
+    workspace.add_channel("northpay", members=shared, topic="With our payment provider")
     return workspace
 
 

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
@@ -39,6 +39,7 @@ DEFAULT_PLUGINS = (
     "runbooks",
     "warroom",
     "postmortem",
+    "governance",
     "prometheus",
     "http",
     "command",
@@ -99,6 +100,19 @@ class WebSection(Section):
     max_waiting: int = Field(default=200, gt=0)
 
 
+class SignInSection(Section):
+    """Where people sign in to read the pages; without an issuer nobody can."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: SecretStr | None = None
+    public_url: str = ""
+    user_claim: str = "https://slack.com/user_id"
+    required: Mapping[str, str] = Field(default_factory=dict)
+    responders: tuple[str, ...] = ()
+    auditors: tuple[str, ...] = ("auditors",)
+
+
 class SearchSection(Section):
     """How past incidents and runbooks are found."""
 
@@ -115,18 +129,46 @@ class ModelSection(Section):
     api_key: SecretStr | None = None
 
 
-RiskName = Literal["R0", "R1", "R2", "R3", "R4"]
-_COUNTS: Mapping[RiskName, int] = {"R0": 0, "R1": 1, "R2": 1, "R3": 2}
-
-
 class ApprovalsSection(Section):
-    """How long plans wait for answers, and how long consent lasts, in seconds."""
+    """How long plans wait for answers, and how long consent lasts, in seconds.
+
+    `same_person` lists the accounts of people who have several.
+    """
 
     answer_within: float = Field(default=1800, gt=0)
     execute_within: float = Field(default=600, gt=0)
-    counts: Mapping[RiskName, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=lambda: dict(_COUNTS)
-    )
+    same_person: tuple[tuple[str, ...], ...] = ()
+
+
+class LedgerSection(Section):
+    """Who signs the ledger, and who else holds its checkpoints."""
+
+    origin: str = Field(default="localhost/tocsin", pattern=r"^[A-Za-z0-9./-]{1,200}$")
+    keys: Path | None = None
+    anchor: Path | None = None
+    checkpoint_entries: int = Field(default=64, ge=1)
+    checkpoint_seconds: float = Field(default=60, gt=0)
+    channel: str = ""
+    timestamp_url: str = Field(default="", pattern=r"^(https?://[^/]+.*)?$")
+    timestamp_certificates: Path | None = None
+    witness_url: str = Field(default="", pattern=r"^(https?://[^/]+.*)?$")
+    witness_key: str = ""
+    signer: tuple[str, ...] = ()
+    signer_key: str = ""
+
+
+class BrakesSection(Section):
+    """When actions are stopped by themselves; times in seconds."""
+
+    troubles: int = Field(default=3, ge=1)
+    window: float = Field(default=3600, gt=0)
+    rest: float = Field(default=1800, gt=0)
+    fleet: int = Field(default=20, ge=1)
+    fleet_window: float = Field(default=600, gt=0)
+    loop: int = Field(default=2, ge=1)
+    loop_window: float = Field(default=1800, gt=0)
+    calendars_stale_after: float = Field(default=0, ge=0)
+    security_contact: str = ""
 
 
 class RunsSection(Section):
@@ -150,9 +192,12 @@ class Settings(BaseSettings):
     bot: BotSection = BotSection()
     slack: SlackSection = SlackSection()
     web: WebSection = WebSection()
+    sign_in: SignInSection = SignInSection()
     search: SearchSection = SearchSection()
     llm: ModelSection = ModelSection()
     approvals: ApprovalsSection = ApprovalsSection()
+    ledger: LedgerSection = LedgerSection()
+    brakes: BrakesSection = BrakesSection()
     runs: RunsSection = RunsSection()
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -167,6 +212,22 @@ class Settings(BaseSettings):
     def database(self) -> Path:
         """Return the path of the database file."""
         return self.bot.data / "tocsin.db"
+
+    @property
+    def halt_file(self) -> Path:
+        """Return the file that stops all actions by being there."""
+        return self.bot.data / "HALT"
+
+    @property
+    def keys(self) -> Path:
+        """Return the folder of the ledger's keys."""
+        return self.ledger.keys or self.bot.data / "keys"
+
+    @property
+    def anchor(self) -> Path:
+        """Return the folder of the anchor that is kept beside the data."""
+        data = self.bot.data.resolve()
+        return self.ledger.anchor or data.with_name(f"{data.name}-anchor")
 
     @classmethod
     @override
@@ -249,7 +310,11 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "knowledge": folder / settings.bot.knowledge,
         }
     )
-    anchored = settings.model_copy(update={"bot": bot})
+    named = ("keys", "anchor", "timestamp_certificates")
+    given = {name: getattr(settings.ledger, name) for name in named}
+    placed = {name: folder / path for name, path in given.items() if path is not None}
+    ledger = settings.ledger.model_copy(update=placed)
+    anchored = settings.model_copy(update={"bot": bot, "ledger": ledger})
     anchored._file = settings._file  # its own private attribute
     return anchored
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bot.domain.documents import Document, Hit
+from bot.domain.freezes import CalendarFault, Window, Windows
 from bot.domain.messages import Message
 from bot.domain.people import ChannelId, Person, PersonId
 from bot.ports import ChatError, MessageRef, ModelUnavailable, Said
@@ -32,6 +33,28 @@ class FakeClock:
         """Let time pass, and return the new moment."""
         self._now += timedelta(seconds=seconds)
         return self._now
+
+
+@dataclass
+class FakeCalendars:
+    """Implements `bot.ports.Calendars` with the windows it is given."""
+
+    windows: list[Window] = field(default_factory=list)
+    faults: list[CalendarFault] = field(default_factory=list)
+    digest: str = "calendars"
+
+    def at(self, moment: datetime) -> Windows:
+        """Return what is in force."""
+        active = tuple(w for w in self.windows if w.during(moment))
+        return Windows(active=active, faults=tuple(self.faults), digest=self.digest)
+
+    def between(self, start: datetime, end: datetime) -> Sequence[Window]:
+        """Return the windows that touch a time."""
+        return [w for w in self.windows if w.starts_at < end and start < w.ends_at]
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return no files."""
+        return {}
 
 
 @dataclass
@@ -78,6 +101,7 @@ class FakeChat:
         self._failures: dict[str, list[str]] = {}
         self.people: dict[PersonId, Person] = {}
         self.user_groups: dict[str, list[PersonId]] = {}
+        self.addresses: dict[str, PersonId] = {}
         self.channels: dict[ChannelId, FakeChannel] = {}
         self.posts: list[FakePost] = []
         self.whispers: list[tuple[ChannelId, PersonId, Message]] = []
@@ -202,10 +226,22 @@ class FakeChat:
             raise ChatError("user_not_found", id)
         return self.people[id]
 
-    async def groups_of(self, person: PersonId, among: Collection[str]) -> frozenset[str]:
-        """Return which of the named user groups a person belongs to."""
+    async def member(self, id: PersonId) -> Person:
+        """Return a person as they are now."""
+        self._called("member")
+        if id not in self.people:
+            raise ChatError("user_not_found")
+        return self.people[id]
+
+    async def with_address(self, email: str) -> PersonId | None:
+        """Return whose e-mail address this is, or None."""
+        self._called("with_address")
+        return self.addresses.get(email)
+
+    async def groups_of(self, person: PersonId) -> frozenset[str]:
+        """Return the user groups a person belongs to."""
         self._called("groups_of")
-        return frozenset(g for g in among if person in self.user_groups.get(g, ()))
+        return frozenset(g for g, members in self.user_groups.items() if person in members)
 
     async def members_of(self, group: str) -> Sequence[PersonId]:
         """Return the members of a user group; nobody for an unknown one."""

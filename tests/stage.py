@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from bot.domain.alerts import Alert, AlertGroup, AlertStatus, Change, GroupId, Notification
+from bot.domain.breakers import BreakerRules
 from bot.domain.catalog import Catalog, Service
 from bot.domain.deliveries import Delivery
-from bot.domain.events import AlertChanged, IncidentChanged, RunChanged
+from bot.domain.events import AlertChanged, GovernanceChanged, IncidentChanged, RunChanged
 from bot.domain.incidents import IncidentId
 from bot.domain.messages import (
     Bold,
@@ -35,7 +36,10 @@ from bot.domain.messages import (
     Span,
 )
 from bot.domain.people import Caller, ChannelId, Person
+from bot.domain.policy import RiskPolicy
 from bot.domain.runs import RunId
+from bot.domain.switches import Halt
+from bot.ledger.signing import verify_ed25519
 from bot.plugin import (
     Channels,
     CommandRequest,
@@ -45,16 +49,24 @@ from bot.plugin import (
     Plugin,
     PluginContext,
 )
-from bot.ports import MessageRef, Queued
+from bot.ports import MessageRef, Policy, Queued
 from bot.services.alerts import AlertService
+from bot.services.autonomy import AutonomyService
+from bot.services.brakes import Brakes
+from bot.services.checkpoints import CheckpointService
+from bot.services.emergencies import EmergencyService
 from bot.services.incidents import IncidentService
+from bot.services.people import PeopleService
+from bot.services.policies import ActivePolicy, PolicyService
 from bot.services.postmortems import PostmortemService
 from bot.services.posts import PostService
+from bot.services.records import RecordService
 from bot.services.runs import RunService
 from bot.services.switches import SwitchService
 from bot.services.timelines import TimelineService
 from bot.storage.sqlite import SqliteDatabase
-from tests.fakes import FakeChat, FakeClock, FakeModel, FakePrompts, FakeSearch
+from tests.fakes import FakeCalendars, FakeChat, FakeClock, FakeModel, FakePrompts, FakeSearch
+from tests.services.sealing import ORIGIN, key
 
 CHECKOUT = Service(name="checkout", team="payments", description="Takes orders", tier=1)
 
@@ -62,13 +74,19 @@ CHECKOUT = Service(name="checkout", team="payments", description="Takes orders",
 class Stage:
     """Everything a plugin needs, and what a test needs to play people and the world.
 
-    The alerts channel exists; Dana and Ravi are members of the workspace.
+    The alerts channel exists; Dana and Ravi are members of the workspace. What
+    a test sets on the stage counts from then on: `proposed` is the policy that
+    lies in the knowledge folder, `by_file` the kill switch's file.
     """
 
     def __init__(self, database: SqliteDatabase, clock: FakeClock) -> None:
         self.database, self.clock = database, clock
         self.chat = FakeChat(clock)
         self.search = FakeSearch()
+        self.calendars = FakeCalendars()
+        self.policy = ActivePolicy(RiskPolicy())
+        self.proposed: Policy = self.policy.current
+        self.by_file: Halt | None = None
         self.dana = self.chat.add_person("U001", "Dana Ito")
         self.ravi = self.chat.add_person("U002", "Ravi Sen")
         self.alerts = self.chat.add_channel("alerts", self.dana, self.ravi)
@@ -80,17 +98,40 @@ class Stage:
     def _context(self) -> PluginContext:
         database, clock = self.database, self.clock
         prompts, model = FakePrompts(), FakeModel()
+        catalog, rules = Catalog(services={"checkout": CHECKOUT}), BreakerRules()
+        emergencies = EmergencyService(database, clock)
         return PluginContext(
             alerts=AlertService(database, clock),
             incidents=IncidentService(database, clock),
-            runs=RunService(database, clock),
+            runs=RunService(
+                database,
+                clock,
+                emergencies=emergencies,
+                brakes=Brakes(rules),
+                alerts_channel=lambda: self.channels.alerts,
+            ),
             timelines=TimelineService(database, clock),
             postmortems=PostmortemService(database, clock, prompts, model),
             posts=PostService(database, self.chat),
-            switches=SwitchService(database, clock),
-            knowledge=Knowledge(
-                runbooks={}, catalog=Catalog(services={"checkout": CHECKOUT}), incidents=()
+            people=PeopleService(self.chat, catalog),
+            switches=SwitchService(database, clock, by_file=lambda: self.by_file),
+            autonomy=AutonomyService(database, clock),
+            emergencies=emergencies,
+            policies=self._policies(),
+            records=RecordService(database, database.archive),
+            checkpoints=CheckpointService(
+                database,
+                database.archive,
+                clock,
+                signer=key(),
+                verify=verify_ed25519,
+                origin=ORIGIN,
             ),
+            calendars=self.calendars,
+            policy=self.policy,
+            breaker_rules=rules,
+            security_contact="",
+            knowledge=Knowledge(runbooks={}, catalog=catalog, incidents=()),
             channels=lambda: self.channels,
             search=self.search,
             chat=self.chat,
@@ -98,6 +139,15 @@ class Stage:
             prompts=prompts,
             model=model,
             offers=self._offers,
+        )
+
+    def _policies(self) -> PolicyService:
+        return PolicyService(
+            self.database,
+            self.clock,
+            active=self.policy,
+            proposed=lambda: self.proposed,
+            compile=lambda documents: self.proposed,
         )
 
     def _offers(self, place: Place, subject: Any) -> Sequence[Button]:
@@ -130,13 +180,16 @@ class Stage:
         *,
         by: Person | Caller,
         value: str = "",
+        channel: ChannelId | None = None,
         message: MessageRef | None = None,
         answers: Mapping[str, str] = MappingProxyType({}),
     ) -> Reply:
         """Press a button or submit a form."""
         handler = next(i.handler for i in plugin.interactions() if i.name == name)
         caller = by if isinstance(by, Caller) else self.by(by)
-        request = InteractionRequest(caller=caller, value=value, answers=answers, message=message)
+        request = InteractionRequest(
+            caller=caller, value=value, answers=answers, channel=channel, message=message
+        )
         return await handler(request)
 
     async def type(
@@ -175,6 +228,10 @@ class Stage:
             incident = await self.context.incidents.get(IncidentId(subject))
             changed = IncidentChanged(id=id, at=at, change=happening.change, incident=incident)
             await plugin.on_incident(changed)
+        elif happening.kind == "governance":
+            await plugin.on_governance(
+                GovernanceChanged(id=id, at=at, subject=subject, change=happening.change)
+            )
         else:
             run = await self.context.runs.get(RunId(subject))
             await plugin.on_run(RunChanged(id=id, at=at, change=happening.change, run=run))

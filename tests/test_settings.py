@@ -152,7 +152,7 @@ def test_a_secrets_folder_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch)
     ("variable", "value", "expected"),
     (
         ("TOCSIN_BOT__PLUGINS", "alertmanager", "TOCSIN_BOT__…: is not JSON, which lists"),
-        ("TOCSIN_APPROVALS__COUNTS", "{", "TOCSIN_APPROVALS__…: is not JSON"),
+        ("TOCSIN_APPROVALS__SAME_PERSON", "{", "TOCSIN_APPROVALS__…: is not JSON"),
         ("TOCSIN_WEB__PORT", "http", "web.port: Input should be a valid integer"),
         ("TOCSIN_SLACK__BOTTOKEN", "x", "slack.bottoken: there is no such key"),
         ("TOCSIN_SLCK__BOT_TOKEN", "x", "TOCSIN_SLCK__BOT_TOKEN: there is no such section"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bot.demo.bodies import json_object, refusal, text, whole_number
+from bot.demo.queue_admin import QueueEndpoints
 from bot.demo.supervision import GenerationMismatch, WorkerFailed
 from bot.demo.worker import MOST_AT_ONCE
 
@@ -36,6 +37,7 @@ class AdminEndpoints:
     def routes(self) -> list[web.RouteDef]:
         """List the endpoints."""
         return [
+            *QueueEndpoints(self._service).routes(),
             web.get("/admin/worker", self.worker),
             web.post("/admin/worker/restart", self.restart),
             web.get("/admin/restarts", self.restarts),

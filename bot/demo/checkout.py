@@ -26,6 +26,7 @@ from bot.demo.admin import AdminEndpoints, authorised
 from bot.demo.bodies import BadRequest, json_object, refusal, text, whole_number
 from bot.demo.metrics import CheckoutMetrics
 from bot.demo.orders import OrderBook, QueueFull
+from bot.demo.rebuilding import QueueRebuilder
 from bot.demo.supervision import Supervisor, WorkerState
 from bot.demo.traffic import Traffic
 
@@ -58,6 +59,7 @@ class CheckoutService:
         self.metrics = CheckoutMetrics()
         self.supervisor = Supervisor(self.book, on_completed=self.metrics.completed.inc)
         self.supervisor.slow_restart = options.slow_restart
+        self.rebuilder = QueueRebuilder(self.book)
         self.slow = False
         self.url = ""
         self._admin_token = admin_token
@@ -87,6 +89,7 @@ class CheckoutService:
             await self._traffic.stop()
         if self._runner:
             await self._runner.cleanup()
+        await self.rebuilder.close()
         await self.supervisor.stop()
 
     @property
@@ -189,6 +192,11 @@ class CheckoutService:
     def _follow(self) -> None:
         metrics, supervisor, book = self.metrics, self.supervisor, self.book
         metrics.follow("checkout_queue_depth", "Orders that wait.", lambda: book.depth)
+        metrics.follow(
+            "checkout_queue_revision",
+            "How many queues there have been, counting rebuilds.",
+            lambda: self.rebuilder.revision,
+        )
         metrics.follow("checkout_queue_capacity", "Orders that may wait.", lambda: book.capacity)
         metrics.follow(
             "checkout_worker_up",

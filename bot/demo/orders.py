@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 REMEMBERED = 2000
+# The queue is kept in so many parts; an order's id says which one it is in.
+PARTITIONS = tuple(f"partition-{number:02}" for number in range(1, 17))
 
 
 class OrderStatus(StrEnum):
@@ -94,6 +96,37 @@ class OrderBook:
         self._mark(order_id, OrderStatus.PROCESSING)
         return order_id
 
+    def waiting_in(self, partitions: Iterable[str]) -> int:
+        """Count the places taken in some partitions."""
+        named = frozenset(partitions)
+        return sum(partition_of(order_id) in named for order_id in self._waiting)
+
+    @property
+    def faults(self) -> int:
+        """Count what should not be in the queue: orders that are done, unknown or there twice."""
+        return self.depth - len({i for i in self._waiting if self._belongs(i)})
+
+    def rebuild(self, partitions: Iterable[str]) -> int:
+        """Keep each waiting order of some partitions once, and count what was dropped.
+
+        What is dropped is gone for good: nothing remembers where it stood.
+        """
+        named, before = frozenset(partitions), self.depth
+        kept: dict[str, None] = {}
+        rebuilt: deque[str] = deque()
+        for order_id in self._waiting:
+            if partition_of(order_id) not in named:
+                rebuilt.append(order_id)
+            elif order_id not in kept and self._belongs(order_id):
+                kept[order_id] = None
+                rebuilt.append(order_id)
+        self._waiting = rebuilt
+        return before - self.depth
+
+    def _belongs(self, order_id: str) -> bool:
+        order = self._orders.get(order_id)
+        return order is not None and order.status is OrderStatus.QUEUED
+
     def give_back(self, order_ids: Iterable[str]) -> None:
         """Return orders whose worker was lost to the head of the queue, in their old order.
 
@@ -111,3 +144,8 @@ class OrderBook:
     def _mark(self, order_id: str, status: OrderStatus) -> None:
         if order := self._orders.get(order_id):
             order.status = status
+
+
+def partition_of(order_id: str) -> str:
+    """Return the name of the part of the queue an order waits in."""
+    return PARTITIONS[int(order_id, 16) % len(PARTITIONS)]

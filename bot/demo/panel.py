@@ -67,6 +67,7 @@ class CheckoutPanel:
             worker = await self._json("GET", "/admin/worker")
             healthy = await self._status("/healthz") == 200
             metrics = await self._metrics()
+            rebuilds = await self._json("GET", "/admin/rebuilds")
         except (aiohttp.ClientError, TimeoutError, PanelFailed):
             return PanelFact("Health", "cannot be reached", "bad"), watched
         return (
@@ -78,6 +79,7 @@ class CheckoutPanel:
                 f"{worker['state']}, generation {worker['generation']}",
                 "good" if worker["state"] == "running" else "bad",
             ),
+            *(_rebuild(rebuild) for rebuild in rebuilds[-1:]),
             watched,
         )
 
@@ -141,11 +143,11 @@ class CheckoutPanel:
         async with self._connection().get(path) as answer:
             return answer.status
 
-    async def _json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    async def _json(self, method: str, path: str, body: object = None) -> Any:
         async with self._connection().request(
             method, path, json=body, headers=self._headers
         ) as answer:
-            told: dict[str, Any] = await answer.json()
+            told = await answer.json()
         if answer.status >= 400:
             raise PanelFailed(f"checkout refuses: {told.get('error', answer.reason)}")
         return told
@@ -160,3 +162,9 @@ def _queue(metrics: dict[str, float]) -> PanelFact:
     depth, capacity = metrics["checkout_queue_depth"], metrics["checkout_queue_capacity"]
     tone = "bad" if depth > 0.8 * capacity else "good"
     return PanelFact("Queue", f"{depth:.0f} of {capacity:.0f}", tone)
+
+
+def _rebuild(rebuild: dict[str, Any]) -> PanelFact:
+    """Show the latest rebuild of the queue; one that was stopped is no fault."""
+    value = f"{rebuild['state']}, {rebuild['built']} of {rebuild['of']}"
+    return PanelFact("Queue rebuild", value, "good" if rebuild["state"] == "done" else "plain")

@@ -49,11 +49,13 @@ class Rule:
     hold: int = 2
     unit: Unit = Unit.NUMBER
     annotations: Mapping[str, str] = field(default_factory=dict)
+    queue: str = ""
 
     @property
     def labels(self) -> dict[str, str]:
         """Return the labels that the rule adds."""
-        return {"severity": self.severity, "service": SERVICE, "team": "payments"}
+        queue = {"queue": self.queue} if self.queue else {}
+        return {"severity": self.severity, "service": SERVICE, "team": "payments", **queue}
 
     def texts(self) -> dict[str, str]:
         """Return all annotations, still with their placeholders."""
@@ -77,6 +79,7 @@ RULES = (
         description="{value} of the requests about orders failed in the last five seconds.",
         unit=Unit.PERCENTAGE,
         annotations={"runbook": "checkout-worker-stuck"},
+        queue="orders",
     ),
     # A full queue shows within seconds as errors; this rule is for the slower case.
     Rule(
@@ -88,6 +91,7 @@ RULES = (
         hold=15,
         unit=Unit.PERCENTAGE,
         annotations={"runbook": "checkout-worker-stuck"},
+        queue="orders",
     ),
     Rule(
         name="CheckoutDown",

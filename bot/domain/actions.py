@@ -82,11 +82,14 @@ class DryRun:
 
     `diff` is shown to approvers as it is; `pinned` arguments are merged into
     the frozen plan, so that the effect is bound to the state that was seen (an
-    expected generation, a resource version).
+    expected generation, a resource version). `targets` are what it would touch,
+    by name, of `out_of` there are, where the action can tell.
     """
 
     diff: str
     pinned: Arguments = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    out_of: int | None = None
 
 
 class Happened(Enum):

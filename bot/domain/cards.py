@@ -11,6 +11,7 @@ from datetime import datetime
 
 from bot.domain.alerts import AlertGroup, AlertStatus
 from bot.domain.findings import Finding, FindingKind
+from bot.domain.freezes import Window
 from bot.domain.messages import (
     Bold,
     Button,
@@ -36,19 +37,21 @@ _TITLES = {
 EVIDENCE_SHOWN = 3
 
 
-def alert_card(group: AlertGroup, buttons: Sequence[Button], *, at: datetime) -> Message:
-    """Draw the card of an alert group as of a moment."""
+def alert_card(
+    group: AlertGroup, buttons: Sequence[Button], *, at: datetime, muted: Window | None = None
+) -> Message:
+    """Draw the card of an alert group as of a moment, perhaps within announced maintenance."""
     parts: list[Part] = [Heading(_title(group))]
     if summary := group.annotation("summary") or group.annotation("description"):
         parts.append(Paragraph((summary,)))
     parts.append(_facts(group, at))
     for kind in (FindingKind.SIMILAR, FindingKind.RUNBOOK, FindingKind.NOTE):
         parts += _claims(group, kind)
-    if standing := _standing(group, at):
+    if standing := (*_standing(group, at), *_maintenance(muted)):
         parts.append(Quiet(standing))
     if buttons:
         parts.append(Buttons(tuple(buttons)))
-    return Message(summary=_summary(group, at), parts=tuple(parts), tone=_tone(group, at))
+    return Message(summary=_summary(group, at), parts=tuple(parts), tone=_tone(group, at, muted))
 
 
 def _title(group: AlertGroup) -> str:
@@ -119,9 +122,15 @@ def _standing(group: AlertGroup, at: datetime) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _tone(group: AlertGroup, at: datetime) -> Tone:
+def _maintenance(muted: Window | None) -> tuple[Span, ...]:
+    if muted is None:
+        return ()
+    return (f"In maintenance ({muted.title}) until ", Moment(muted.ends_at), ". ")
+
+
+def _tone(group: AlertGroup, at: datetime, muted: Window | None) -> Tone:
     if group.status is AlertStatus.RESOLVED:
         return Tone.GOOD
-    if group.silenced(at):
+    if muted is not None or group.silenced(at):
         return Tone.MUTED
     return Tone.WAITING if group.acknowledged_by else Tone.FIRING

@@ -20,7 +20,12 @@ class EffectState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class EffectRecord:
-    """One effect on a system: written before it starts, completed after it ended."""
+    """One effect on a system: written before it starts, completed after it ended.
+
+    `service` and `runbook` are what rates and breakers are counted by; `subject`
+    is what the run answers, `decision` the one that let it happen; `stopped` says
+    that a person ended it, which is not held against the action.
+    """
 
     key: str
     run: str
@@ -32,3 +37,9 @@ class EffectRecord:
     summary: str = ""
     value: float | None = None
     attempts: int = 1
+    service: str | None = None
+    runbook: str = ""
+    subject: str = ""
+    risk: int = 0
+    stopped: bool = False
+    decision: str = ""

@@ -42,3 +42,11 @@ class Unreadable(TocsinError):
 
 class Stale(TocsinError):
     """A write by a worker whose claim on a run has passed to another."""
+
+
+class Postponed(TocsinError):
+    """What cannot be decided at the moment, and is tried again; nothing was done."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

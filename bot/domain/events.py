@@ -57,6 +57,20 @@ class RunChanged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GovernanceChanged:
+    """What stands above plans changed: a switch, a breaker, autonomy, a broken glass.
+
+    `subject` says which (`switch:global`, `breaker:demo.restart|checkout`,
+    `autonomy:…`, `glass:<id>`), `change` how: `halted`, `opened`, `broken`.
+    """
+
+    id: str
+    at: datetime
+    subject: str
+    change: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MessagePosted:
     """A person wrote, pinned, reacted or joined in a channel the bot is in.
 

@@ -42,16 +42,62 @@ _DUTIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Someone in the workspace. Bots and apps are people that may not approve."""
+    """Someone in the workspace. Bots and apps are people that may not approve.
+
+    A guest sees only some channels, a stranger belongs to another organisation
+    (Slack Connect), and who is not active has left. `account` is the same for
+    two accounts of one human being; empty, it is the id.
+    """
 
     id: PersonId
     name: str
     bot: bool = False
+    guest: bool = False
+    stranger: bool = False
+    active: bool = True
+    account: str = ""
 
     @property
     def actor(self) -> str:
         """Return the reference the ledger and the timeline use."""
         return f"bot:{self.id}" if self.bot else f"person:{self.id}"
+
+    @property
+    def human(self) -> str:
+        """Return what two accounts of one human being have in common."""
+        return self.account or self.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A person with what they belong to at a moment.
+
+    `groups` are handles of user groups, `teams` follow from them (the members of
+    `payments` and of `payments-oncall` are of the team payments), and `roles`
+    are parts they play in the incident at hand.
+    """
+
+    person: Person
+    groups: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def on_call(self) -> bool:
+        """Say whether they are on call for any team."""
+        return any(group.endswith(ON_CALL) for group in self.groups)
+
+    def belongs(self, who: str) -> bool:
+        """Say whether a place in a quorum is open to them: `sre`, `team:web`, `role:commander`."""
+        kind, _, name = who.rpartition(":")
+        if kind == "team":
+            return name in self.teams
+        if kind == "role":
+            return name in self.roles
+        return who in self.groups
+
+
+ON_CALL = "-oncall"
 
 
 BOT = Person(id=PersonId("tocsin"), name="Tocsin", bot=True)

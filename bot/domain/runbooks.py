@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from bot.domain.actions import JSON, Arguments, Risk
 from bot.domain.errors import Refused
+from bot.domain.limits import Limits
 
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation")
 LONGEST_VALUE = 500
@@ -134,7 +135,9 @@ class Step:
 
     `risk` may raise the action's own floor; None leaves it. `timeout` is in
     seconds. Past a `commit_point` there is no way back, so nothing before it is
-    rolled back any more. `explanation` is the page's text for the step.
+    rolled back any more. `explanation` is the page's text for the step. With
+    `targets` it is done for each of them, in waves of 1, 2, 4 and so on, with
+    `${target}` for its name.
     """
 
     id: str
@@ -147,6 +150,7 @@ class Step:
     commit_point: bool = False
     on_failure: OnFailure = OnFailure.ESCALATE
     explanation: str = ""
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +180,8 @@ class Runbook:
 
     `digest` is the SHA-256 (hex) of the file, so that a plan is bound to the
     very text its approvers could read. `path` is relative to the knowledge
-    folder.
+    folder. `editor` is who changed the page last, as git knows them (an e-mail
+    address), or empty.
     """
 
     id: str
@@ -192,6 +197,8 @@ class Runbook:
     sections: Mapping[str, str]
     path: str
     digest: str
+    limits: Limits = field(default_factory=Limits)
+    editor: str = ""
 
     @property
     def executable(self) -> bool:

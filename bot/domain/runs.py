@@ -16,6 +16,7 @@ from bot.domain.actions import JSON, Arguments, Effect, Risk
 from bot.domain.approvals import Approval, Place
 from bot.domain.canonical import digest
 from bot.domain.errors import Refused
+from bot.domain.limits import Limits
 from bot.domain.people import Person
 from bot.domain.runbooks import Expectation
 
@@ -107,7 +108,13 @@ class PlannedCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStep:
-    """One step as it will be executed: resolved, pinned, nothing left open."""
+    """One step as it will be executed: resolved, pinned, nothing left open.
+
+    `targets` are what its dry run said it would touch, `out_of` how many there
+    are of them; `wave` counts the groups
+    of targets that a step is rolled out to one after the other, from 1, and 0
+    stands for a step that is not rolled out.
+    """
 
     id: str
     title: str
@@ -122,6 +129,14 @@ class PlannedStep:
     on_failure: str = "escalate"
     verify: PlannedCheck | None = None
     commit_point: bool = False
+    targets: tuple[str, ...] = ()
+    out_of: int | None = None
+    wave: int = 0
+
+    @property
+    def longest(self) -> float:
+        """Return how long it may take, with its verification, in seconds."""
+        return self.timeout + (self.verify.within if self.verify else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +153,11 @@ class Plan:
     """What approvers consent to, whole.
 
     `authorised_by` is the digest of the plan whose approval already covers this
-    one: a rollback that the approved plan itself announced.
+    one: a rollback that the approved plan itself announced. `touches` are the
+    services that may feel it, the service itself first. `decision` is the id of
+    the policy's decision, made by its `policies`. Where nobody has to consent,
+    the plan says why: it may be vetoed for `veto_seconds`, it is a standard
+    change under an authorisation (`pre_authorised`), or the glass was broken.
     """
 
     run: str
@@ -155,11 +174,42 @@ class Plan:
     policy_digest: str
     quorum: tuple[Place, ...]
     authorised_by: str | None = None
+    team: str | None = None
+    tier: int | None = None
+    touches: tuple[str, ...] = ()
+    change_type: str = "normal"
+    concurrency_key: str = ""
+    limits: Limits = field(default_factory=Limits)
+    decision: str = ""
+    policies: tuple[str, ...] = ()
+    veto_seconds: float = 0
+    pre_authorised: str | None = None
+    break_glass: str | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return everything its steps touch, each once."""
+        return tuple(dict.fromkeys(target for step in self.steps for target in step.targets))
+
+    @property
+    def out_of(self) -> int | None:
+        """Return how many there are of what it touches, where any step can tell."""
+        return max((s.out_of for s in self.steps if s.out_of is not None), default=None)
+
+    @property
+    def longest(self) -> float:
+        """Return how long it may take from its first effect to its last proof, in seconds."""
+        return sum(step.longest for step in self.steps)
+
+    @property
+    def content(self) -> JSON:
+        """Return the plan as plain JSON, which is what its digest is of."""
+        return _plain(asdict(self))
 
     @property
     def digest(self) -> str:
         """Return SHA-256 of the plan's RFC 8785 JSON, in hex."""
-        return digest(_plain(asdict(self)))
+        return digest(self.content)
 
 
 def _plain(value: JSON) -> JSON:
@@ -198,7 +248,8 @@ class PlannedUndo:
 class Run:
     """One execution of a runbook, from the wish to its end.
 
-    `position` is the step to do next; `good_checks` counts confirmations in a
+    `break_glass` is the broken glass it was asked for under. `position` is the
+    step to do next; `good_checks` counts confirmations in a
     row; `verify_by` ends the patience of the verification under way. `parent` is
     the run whose effects this one takes back: as the `rollback` that its plan
     announced, or because a person asked.
@@ -225,6 +276,7 @@ class Run:
     ended_at: datetime | None = None
     parent: RunId | None = None
     rollback: bool = False
+    break_glass: str | None = None
     undoes: tuple[PlannedUndo, ...] = field(default=())
 
     @property
@@ -233,6 +285,13 @@ class Run:
         if self.plan is None or self.position >= len(self.plan.steps):
             return None
         return self.plan.steps[self.position]
+
+    @property
+    def begun(self) -> bool:
+        """Say whether a step before the current one has changed anything, or may have."""
+        changing = {s.id for s in self.plan.steps if s.risk} if self.plan else set()
+        before = self.records[: self.position]
+        return any(r.started_at is not None for r in before if r.id in changing)
 
     def effect_key(self, step: PlannedStep) -> str:
         """Return the idempotency key of a step's effect: one per run and step."""

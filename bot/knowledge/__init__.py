@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,7 @@ from bot.domain.catalog import Catalog, PastIncident
 from bot.domain.runbooks import Runbook
 from bot.knowledge.action_checks import runbook_problems
 from bot.knowledge.catalog_files import read_catalog, read_incident
+from bot.knowledge.editors import last_editors
 from bot.knowledge.problems import KnowledgeError, Notes, Problem, Unparsable
 from bot.knowledge.runbook_pages import RunbookPage, read_runbook
 
@@ -56,11 +57,17 @@ def load(directory: Path) -> Knowledge:
     if reading.problems:
         raise KnowledgeError(reading.problems)
     return Knowledge(
-        runbooks={page.runbook.id: page.runbook for page in pages},
+        runbooks=_with_editors(directory, pages),
         catalog=catalog,
         incidents=tuple(sorted(incidents, key=lambda i: (i.started_at, i.id))),
         lines={page.runbook.id: page.lines for page in pages},
     )
+
+
+def _with_editors(root: Path, pages: Sequence[RunbookPage]) -> Mapping[str, Runbook]:
+    runbooks = [page.runbook for page in pages]
+    editors = last_editors(root, {runbook.path: runbook.digest for runbook in runbooks})
+    return {r.id: replace(r, editor=editors.get(r.path, "")) for r in runbooks}
 
 
 class _Reading:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jsonschema import Draft202012Validator, ValidationError
 
 from bot.domain.actions import JSON, Action, Arguments, Effect
-from bot.domain.runbooks import Parameter, ParameterKind, Runbook, placeholder, substitute
+from bot.domain.runbooks import Parameter, ParameterKind, Runbook, Step, placeholder, substitute
 from bot.knowledge.problems import Problem
 
 _SAMPLES: Mapping[ParameterKind, JSON] = {
@@ -33,19 +33,32 @@ def runbook_problems(
     runbook: Runbook, lines: Mapping[str, int], references: Mapping[str, Action]
 ) -> Iterator[Problem]:
     """Name every unknown or unfit action of one runbook."""
-    for use in _uses(runbook):
-        for reason in _faults(use, runbook.parameters, references.get(use.uses)):
-            yield Problem(runbook.path, lines.get(use.key, 1), f"{use.what}: {reason}")
+    found = (
+        Problem(runbook.path, lines.get(use.key, 1), f"{use.what}: {reason}")
+        for use in _uses(runbook)
+        for reason in _faults(use, runbook.parameters, references.get(use.uses))
+    )
+    # What is wrong for each of a step's targets is told once.
+    yield from dict.fromkeys(found)
 
 
 def _uses(runbook: Runbook) -> Iterator[_Use]:
     for check in runbook.diagnose:
         yield _Use(check.id, f"check {check.id}", check.uses, check.arguments, reads=True)
     for step in runbook.steps:
-        yield _Use(step.id, f"step {step.id}", step.uses, step.arguments, reads=False)
+        for arguments in _filled(step, runbook.parameters):
+            yield _Use(step.id, f"step {step.id}", step.uses, arguments, reads=False)
         if step.verify:
             key, what = f"{step.id}/verify", f"verification of {step.id}"
             yield _Use(key, what, step.verify.uses, step.verify.arguments, reads=True)
+
+
+def _filled(step: Step, parameters: Sequence[Parameter]) -> Sequence[Arguments]:
+    """Return a step's arguments for each of its targets, and parameters left as they stand."""
+    unfilled = {p.name: f"${{{p.name}}}" for p in parameters}
+    if not step.targets:
+        return [step.arguments]
+    return [substitute(step.arguments, {**unfilled, "target": t}) for t in step.targets]
 
 
 def _faults(use: _Use, parameters: Sequence[Parameter], action: Action | None) -> Iterator[str]:

@@ -92,6 +92,16 @@ class Fields:
             self.note(key, f"is {value}, but should be from {least} to {most}")
         return value
 
+    def count(self, key: str, *, most: int) -> int | None:
+        """Read an optional whole number from 1."""
+        self._known.add(key)
+        return self.whole(key, most=most) if key in self else None
+
+    def span(self, key: str, *, most: float) -> float | None:
+        """Read an optional duration such as `30s`."""
+        self._known.add(key)
+        return self.seconds(key, most=most) if key in self else None
+
     def number(self, key: str) -> float | None:
         """Read an optional number."""
         node = self._table.get(key)

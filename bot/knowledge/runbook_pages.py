@@ -23,6 +23,7 @@ from bot.domain.runbooks import (
 from bot.knowledge.fields import SLUG, Fields
 from bot.knowledge.pages import Page, explanations, markdown, read_page, sections
 from bot.knowledge.problems import Notes
+from bot.knowledge.runbook_limits import check_rollouts, read_limits
 from bot.knowledge.runbook_steps import StepReader
 
 FORMAT = "runbook/v1"
@@ -82,7 +83,9 @@ class _PageReader:
             sections={name: markdown(lines) for name, lines in body.items()},
             path=path,
             digest=self._page.digest,
+            limits=read_limits(front),
         )
+        check_rollouts(runbook.limits, runbook.steps, front)
         self._check_anchors(runbook, explained)
         front.finish()
         return runbook

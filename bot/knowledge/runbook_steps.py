@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from bot.domain.actions import Arguments, Risk
+from bot.domain.actions import JSON, Arguments, Risk
 from bot.domain.runbooks import (
     Check,
     Expectation,
@@ -22,6 +22,11 @@ from bot.knowledge.strict_yaml import Node
 _REFERENCE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+@[1-9][0-9]{0,3}")
 _RISKS = {risk.name: risk for risk in Risk}
 _HOUR = 3600
+
+MOST_TARGETS = 32
+TARGET = "target"
+TARGETS = "targets"
+_TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class StepReader:
@@ -62,20 +67,38 @@ class StepReader:
         verify = part.table("verify", required=False)
         if id not in self._explained:
             part.note("id", f'"{id}" is not explained under Mitigation; add {{#{id}}} there')
+        targets = self._targets(part)
         step = Step(
             id=id,
             title=part.text("title", longest=120),
             uses=self._uses(part, id),
-            arguments=self._arguments(part),
+            arguments=self._arguments(part, {TARGET} if targets else ()),
             risk=self._risk(part),
             timeout=part.seconds("timeout", default=30, most=_HOUR),
             verify=self._verification(verify, id) if verify else None,
             commit_point=part.flag("commit_point", default=False),
             on_failure=part.choice("on_failure", OnFailure, default=OnFailure.ESCALATE),
             explanation=self._explained.get(id, (0, ""))[1],
+            targets=targets,
         )
         part.finish()
+        if targets and not _names_target(step.arguments):
+            part.note(TARGETS, "would do the same thing again and again; use ${target} in with")
         return step
+
+    def _targets(self, part: Fields) -> tuple[str, ...]:
+        """Read what a step is done for, one after the other."""
+        targets = part.texts(TARGETS)
+        if not targets and TARGETS in part:
+            part.note(TARGETS, "names nothing; leave it out")
+        if len(targets) > MOST_TARGETS:
+            part.note(TARGETS, f"names {len(targets)}, but {MOST_TARGETS} are the most")
+        for name in targets:
+            if _TARGET_NAME.fullmatch(name) is None:
+                part.note(TARGETS, f'holds "{name}", which is not a plain name like db-1.internal')
+        if targets and TARGET in self._parameters:
+            part.note(TARGETS, f'and a parameter called "{TARGET}" exclude each other; rename it')
+        return targets
 
     def _id(self, part: Fields) -> str:
         id = part.text("id", form=SLUG)
@@ -120,27 +143,44 @@ class StepReader:
             self._notes.add(part.line, "expect says nothing; give below, above or equals")
         return expectation
 
-    def _arguments(self, part: Fields) -> Arguments:
-        nodes = part.nodes("with")
+    def _arguments(self, part: Fields, more: Collection[str] = ()) -> Arguments:
+        """Read `with`; `more` are names that stand for a value beside the parameters."""
+        nodes, known = part.nodes("with"), {*self._parameters, *more}
         for key, node in nodes.items():
-            self._check_placeholders(node, part.path(f"with.{key}"))
+            for text, line, name in _texts(node, part.path(f"with.{key}")):
+                self._check_text(text, line, name, known=known)
         return {key: plain(node) for key, node in nodes.items()}
 
-    def _check_placeholders(self, node: Node, name: str) -> None:
-        if isinstance(node.value, list):
-            for number, item in enumerate(node.value, start=1):
-                self._check_placeholders(item, f"{name}[{number}]")
-        elif isinstance(node.value, dict):
-            for key, item in node.value.items():
-                self._check_placeholders(item, f"{name}.{key}")
-        elif isinstance(node.value, str):
-            self._check_text(node.value, node.line, name)
-
-    def _check_text(self, text: str, line: int, name: str) -> None:
+    def _check_text(self, text: str, line: int, name: str, *, known: Collection[str]) -> None:
         parameter = placeholder(text)
-        if parameter is not None and parameter not in self._parameters:
-            self._notes.add(line, f'{name} uses the unknown parameter "{parameter}"')
-        elif parameter is None and "${" in text:
+        if parameter is None and "${" in text:
             self._notes.add(
                 line, f"{name} puts a parameter into a longer text; a value is used whole or not"
             )
+        elif parameter == TARGET and parameter not in known:
+            self._notes.add(
+                line, f"{name} uses ${{target}}, which only the with of a step with targets knows"
+            )
+        elif parameter is not None and parameter not in known:
+            self._notes.add(line, f'{name} uses the unknown parameter "{parameter}"')
+
+
+def _names_target(value: JSON) -> bool:
+    """Say whether `${target}` stands somewhere in a step's arguments."""
+    if isinstance(value, Mapping):
+        return any(_names_target(part) for part in value.values())
+    if isinstance(value, list):
+        return any(_names_target(part) for part in value)
+    return isinstance(value, str) and placeholder(value) == TARGET
+
+
+def _texts(node: Node, name: str) -> Iterator[tuple[str, int, str]]:
+    """Yield every text in a value, with its line and its full name."""
+    if isinstance(node.value, list):
+        for number, item in enumerate(node.value, start=1):
+            yield from _texts(item, f"{name}[{number}]")
+    elif isinstance(node.value, dict):
+        for key, item in node.value.items():
+            yield from _texts(item, f"{name}.{key}")
+    elif isinstance(node.value, str):
+        yield node.value, node.line, name

@@ -16,12 +16,14 @@ In reading order:
 - `strict`, `strict_blocks`, `strict_elements`, `strict_rules`: the limits of Block Kit
 - `api/`: the Web API, one module per family of methods
 - `page_api`, `page_acts`, `page_json`, `audience`, `panels`, `files`, `site`, `page/`: the page
+- `tokens`, `sign_in`, `sign_in_site`: the workspace as an OpenID provider
 - `server`: all of it on one port
 """
 
 from bot.practice.errors import Refusal
 from bot.practice.panels import Panel, PanelButton, PanelFact, PanelStatus
 from bot.practice.server import PracticeServer
+from bot.practice.sign_in import SignIn
 from bot.practice.workspace import Workspace
 
 __all__ = [
@@ -31,5 +33,6 @@ __all__ = [
     "PanelStatus",
     "PracticeServer",
     "Refusal",
+    "SignIn",
     "Workspace",
 ]

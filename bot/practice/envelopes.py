@@ -43,7 +43,7 @@ def _common(doing: Doing) -> Json:
             "id": person.id,
             "username": person.name,
             "name": person.name,
-            "team_id": state.id,
+            "team_id": person.team or state.id,
         },
         "api_app_id": doing.app.id,
         "token": doing.app.verification_token,

@@ -12,7 +12,12 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Person:
-    """A member of the workspace: a human, or the bot user of an app."""
+    """A member of the workspace: a human, or the bot user of an app.
+
+    A restricted member is a guest, an ultra-restricted one a guest of a single
+    channel. `team` is another workspace that somebody comes from by a shared
+    channel (Slack Connect); empty, it is this one.
+    """
 
     id: str
     name: str
@@ -24,6 +29,14 @@ class Person:
     app_id: str | None = None
     bot_id: str | None = None
     deleted: bool = False
+    is_restricted: bool = False
+    is_ultra_restricted: bool = False
+    team: str = ""
+
+    @property
+    def is_outsider(self) -> bool:
+        """Say whether somebody sees only the channels they were added to."""
+        return self.is_restricted or bool(self.team)
 
     @property
     def is_bot(self) -> bool:

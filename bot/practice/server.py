@@ -1,4 +1,4 @@
-"""The practice server: one port with the Web API, Socket Mode, response URLs and the page."""
+"""The practice server: one port with the Web API, Socket Mode, response URLs, sign-in, the page."""
 
 import logging
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from bot.practice.files import file_routes
 from bot.practice.http_mode import HttpMode
 from bot.practice.page_api import page_routes
 from bot.practice.panels import Panel
+from bot.practice.sign_in import SignIn
+from bot.practice.sign_in_site import sign_in_routes
 from bot.practice.site import own_page_only, site_routes
 from bot.practice.socket_mode import SocketMode
 from bot.practice.workspace import Workspace
@@ -41,6 +43,7 @@ class PracticeServer:
     ) -> None:
         self.workspace = workspace
         self.panels = tuple(panels)
+        self.sign_in = SignIn(workspace)
         self.socket_mode = SocketMode(workspace, retry_delays=retry_delays)
         self._host = host
         self._port = port
@@ -63,6 +66,7 @@ class PracticeServer:
     async def start(self) -> None:
         """Bind the port and begin to deliver."""
         application = web.Application(client_max_size=MOST_BYTES, middlewares=[own_page_only])
+        application.add_routes(sign_in_routes(self.sign_in))
         application.add_routes(api_routes(self.workspace, self.socket_mode))
         application.add_routes(file_routes(self.workspace))
         application.add_routes(page_routes(self.workspace, self.panels))

@@ -16,7 +16,11 @@ from bot.practice.state import State
 
 
 def user_json(state: State, person: Person) -> Json:
-    """Show a member as users.info does, without the email address (another scope)."""
+    """Show a member as users.info does, without the email address (another scope).
+
+    Of a deactivated account Slack shows little more than the profile.
+    """
+    team = person.team or state.id
     profile: Json = {
         "real_name": person.real_name,
         "real_name_normalized": person.real_name,
@@ -30,29 +34,33 @@ def user_json(state: State, person: Person) -> Json:
         "phone": "",
         "skype": "",
         "avatar_hash": "g" + person.id[-11:].lower(),
-        "team": state.id,
+        "team": team,
     }
     if person.is_bot:
         profile |= {"bot_id": person.bot_id, "api_app_id": person.app_id}
-    return {
+    shown: Json = {
         "id": person.id,
-        "team_id": state.id,
+        "team_id": team,
         "name": person.name,
         "deleted": person.deleted,
+        "profile": profile,
+        "is_bot": person.is_bot,
+        "is_app_user": False,
+        "updated": 0,
+    }
+    if person.deleted:
+        return shown
+    return shown | {
         "color": person.color.removeprefix("#"),
         "real_name": person.real_name,
         "tz": "Etc/UTC",
         "tz_label": "Coordinated Universal Time",
         "tz_offset": 0,
-        "profile": profile,
         "is_admin": person.is_admin,
         "is_owner": False,
         "is_primary_owner": False,
-        "is_restricted": False,
-        "is_ultra_restricted": False,
-        "is_bot": person.is_bot,
-        "is_app_user": False,
-        "updated": 0,
+        "is_restricted": person.is_restricted,
+        "is_ultra_restricted": person.is_ultra_restricted,
     }
 
 
@@ -97,21 +105,28 @@ def channel_json(state: State, channel: Channel, *, viewer: str) -> Json:
     if channel.kind == "im":
         others = [member for member in channel.members if member != viewer]
         return shown | {"user": others[0] if others else viewer, "is_open": True}
+    others = other_teams(state, channel)
     return shown | {
         "name": channel.name,
         "name_normalized": channel.name,
         "is_general": channel.name == "general",
         "unlinked": 0,
-        "is_shared": False,
-        "is_ext_shared": False,
+        "is_shared": bool(others),
+        "is_ext_shared": bool(others),
         "is_pending_ext_shared": False,
         "pending_shared": [],
-        "shared_team_ids": [state.id],
+        "shared_team_ids": [state.id, *others],
         "is_member": viewer in channel.members,
         "topic": _note_json(channel.topic),
         "purpose": _note_json(channel.purpose),
         "previous_names": channel.previous_names,
     }
+
+
+def other_teams(state: State, channel: Channel) -> list[str]:
+    """List the other workspaces that share a channel."""
+    people = (state.people[member] for member in channel.members if member in state.people)
+    return sorted({person.team for person in people if person.team})
 
 
 def bot_profile(state: State, app: InstalledApp) -> Json:

@@ -157,4 +157,7 @@ class State:
 
     def may_see(self, user_id: str, channel: Channel) -> bool:
         """Say whether somebody may look into a channel."""
-        return channel.is_public or user_id in channel.members
+        if user_id in channel.members:
+            return True
+        person = self.people.get(user_id)
+        return channel.is_public and not (person is not None and person.is_outsider)

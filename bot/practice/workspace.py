@@ -41,6 +41,28 @@ class Workspace(State):
         self.people[person.id] = person
         return person
 
+    def add_guest(self, name: str, *, real_name: str = "", title: str = "") -> Person:
+        """Add a guest, who sees only the channels they are added to."""
+        person = self.add_person(name, real_name=real_name, title=title)
+        person.is_restricted = True
+        return person
+
+    def add_stranger(
+        self, name: str, *, workspace: str, real_name: str = "", title: str = ""
+    ) -> Person:
+        """Add somebody of another workspace, who shares channels with this one."""
+        person = self.add_person(name, real_name=real_name, title=title)
+        person.team = self.mint.named("T", workspace)
+        return person
+
+    def deactivate(self, name: str) -> Person:
+        """Deactivate a member's account, which takes them out of all user groups."""
+        person = self.find_person(name)
+        person.deleted = True
+        for group in self.usergroups.values():
+            group.members = [member for member in group.members if member != person.id]
+        return person
+
     def add_usergroup(self, handle: str, *, members: Sequence[str] = ()) -> Usergroup:
         """Add a group of people, named or by id."""
         ids = [self.find_person(member).id for member in members]

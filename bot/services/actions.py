@@ -10,16 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 
 from bot.domain.actions import (
-    Action,
     ActionCall,
     ActionFailed,
     ActionResult,
@@ -30,60 +25,22 @@ from bot.domain.actions import (
     Reconciliation,
     Risk,
 )
-from bot.domain.approvals import Approval, Verdict, satisfied
+from bot.domain.breakers import Trouble
 from bot.domain.effects import EffectRecord, EffectState
-from bot.domain.errors import Refused
+from bot.domain.errors import Refused, Stale
 from bot.domain.ledger import Entry
-from bot.domain.runs import Plan, PlannedStep, Run, RunState, StepState, record
-from bot.ports import Claim, Clock, Database, Policy, Transaction
+from bot.domain.runs import PlannedStep, Run, StepState, record
+from bot.ports import Claim, Clock, Database
+from bot.services.authority import Authority, check_consent
+from bot.services.brakes import Looping
+from bot.services.governing import Denied, Governor
+from bot.services.people import PeopleService
+from bot.services.registry import Registry, answer, check_arguments, clean
+from bot.services.stopping import Halted, Watch
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-SUMMARY_LENGTH = 2000
-
-
-class Registry:
-    """All actions by reference (`name@major`)."""
-
-    def __init__(self, actions: Iterable[Action]) -> None:
-        self._actions: dict[str, Action] = {}
-        for action in actions:
-            if action.reference in self._actions:
-                raise ValueError(f"two actions are called {action.reference}")
-            if action.effect is not Effect.READ and action.risk is Risk.R0:
-                raise ValueError(f"{action.reference} changes things, so its risk is R1 at least")
-            Draft202012Validator.check_schema(dict(action.arguments))
-            self._actions[action.reference] = action
-
-    @property
-    def actions(self) -> Mapping[str, Action]:
-        """Return every action by its reference."""
-        return self._actions
-
-    def get(self, reference: str) -> Action:
-        """Return an action.
-
-        Raises:
-            Refused: there is none of that name and version.
-        """
-        action = self._actions.get(reference)
-        if action is None:
-            raise Refused(f"There is no action {reference}; is its plugin enabled?")
-        return action
-
-
-def check_arguments(action: Action, arguments: Arguments) -> None:
-    """Hold arguments against the action's JSON Schema.
-
-    Raises:
-        Refused: they do not fit; the sentence names the argument.
-    """
-    validator = Draft202012Validator(dict(action.arguments))
-    fault = best_match(validator.iter_errors(dict(arguments)))
-    if fault is not None:
-        where = "/".join(str(part) for part in fault.path) or "arguments"
-        raise Refused(f"{action.reference}: {where}: {fault.message[:200]}")
+_TROUBLE = {EffectState.FAILED: Trouble.FAILED, EffectState.IN_DOUBT: Trouble.IN_DOUBT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +51,36 @@ class Settled:
     result: ActionResult | None = None
 
 
+# Sees to it that the record up to now is signed and held elsewhere, or refuses.
+Covered = Callable[[], Awaitable[None]]
+
+
+async def _uncovered() -> None:
+    """Let effects happen without a copy of the record elsewhere."""
+
+
 class ActionGate:
-    """Performs actions: reads at once, effects only with authority and a record."""
+    """Performs actions: reads at once, effects only with authority and a record.
+
+    `covered` is called before each effect of R3 or R4, after its intent.
+    """
 
     def __init__(
-        self, database: Database, clock: Clock, *, registry: Registry, policy: Policy
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        registry: Registry,
+        governor: Governor,
+        people: PeopleService,
+        covered: Covered = _uncovered,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._policy = policy
+        self._governor = governor
+        self._authority = Authority(database, registry, governor=governor, people=people)
+        self._watch = Watch(database, governor)
+        self._covered = covered
         self.registry = registry
 
     async def read(self, uses: str, arguments: Arguments, *, timeout: float) -> ActionResult:
@@ -117,7 +95,7 @@ class ActionGate:
             raise Refused(f"{uses} changes things, so it cannot be used to look.")
         check_arguments(action, arguments)
         call = ActionCall(key="", arguments=arguments, timeout=timeout)
-        seen = await _answer(uses, lambda: action.handler(call), timeout=timeout)
+        seen = await answer(uses, lambda: action.handler(call), timeout=timeout)
         return replace(seen, summary=clean(seen.summary))
 
     async def dry_run(self, uses: str, arguments: Arguments, *, timeout: float) -> DryRun | None:
@@ -133,7 +111,7 @@ class ActionGate:
         if dry_run is None:
             return None
         call = ActionCall(key="", arguments=arguments, timeout=timeout)
-        seen = await _answer(f"the dry run of {uses}", lambda: dry_run(call), timeout=timeout)
+        seen = await answer(f"the dry run of {uses}", lambda: dry_run(call), timeout=timeout)
         return replace(seen, diff=clean(seen.diff))
 
     async def perform(self, claim: Claim) -> Settled:
@@ -144,6 +122,7 @@ class ActionGate:
 
         Raises:
             Refused: an invariant forbids it; nothing happened.
+            Postponed: it cannot be decided now; nothing happened.
             Stale: the claim has passed to another worker; nothing happened.
         """
         step = _current_step(claim.run)
@@ -163,19 +142,25 @@ class ActionGate:
         The deadline counts from the intent: a worker that was held up after it
         must not act when another may already have looked and found nothing.
         """
-        left = (_deadline(intent, step) - self._clock.now()).total_seconds()
-        if left <= 0:
-            late = "the worker was held up past the step's time; nothing was run"
-            return await self._complete(claim, step, _failed(intent, late))
         action = self.registry.get(step.uses)
         call = ActionCall(key=intent.key, arguments=step.arguments, timeout=step.timeout)
         try:
-            async with asyncio.timeout(left):
-                result = await action.handler(call)
+            if step.risk >= Risk.R3:
+                await self._covered()
+                await self._look_again(claim, step)
+            async with asyncio.timeout(self._left(intent, step)):
+                result = await self._watch.over(claim, step, action.handler(call))
+        except Stale:
+            raise  # the effect is another worker's now
         except (Refused, ActionFailed) as no:
             return await self._complete(claim, step, _failed(intent, no.reason))
         except TimeoutError:
             return await self._look(claim, step, intent, why=f"no answer in {step.timeout:g} s")
+        except Halted as halted:
+            stopped = replace(intent, stopped=True)
+            if halted.unchanged:
+                return await self._complete(claim, step, _failed(stopped, halted.reason))
+            return await self._look(claim, step, stopped, why=halted.reason)
         except Exception as error:  # any handler's error leaves the effect in doubt, never the run
             log.exception("effect %s broke off", intent.key)
             return await self._look(claim, step, intent, why=f"{type(error).__name__}: {error}")
@@ -184,53 +169,77 @@ class ActionGate:
         )
         return await self._complete(claim, step, done, result=result)
 
-    async def _intend(self, claim: Claim, step: PlannedStep, *, attempts: int) -> EffectRecord:
-        """Check every invariant and write the intent, in one transaction."""
-        now = self._clock.now()
-        async with self._database.transaction() as tx:
-            run = await tx.runs.get(claim.run.id)
-            plan = await self._check(tx, run, step, now)
-            intent = EffectRecord(
-                key=run.effect_key(step),
-                run=run.id,
-                uses=step.uses,
-                arguments=step.arguments,
-                state=EffectState.INTENDED,
-                intended_at=now,
-                attempts=attempts,
-            )
-            run = record(run, step.id, state=StepState.RUNNING, started_at=now)
-            await tx.runs.keep(run, fence=claim.fence)
-            await tx.effects.save(intent)
-            await tx.ledger.append(_entry("action.intent", run, plan, step, at=now))
-        return intent
-
-    async def _check(self, tx: Transaction, run: Run, step: PlannedStep, now: datetime) -> Plan:
-        """Hold the invariants that no policy can lift.
+    async def _look_again(self, claim: Claim, step: PlannedStep) -> None:
+        """Read again what may have changed while the record was being covered.
 
         Raises:
-            Refused: naming the one that does not hold.
+            Refused: a switch was pulled, or the run was stopped.
+            Stale: the claim has passed to another worker.
         """
-        halt = await tx.switches.halted()
-        if halt is not None:
-            raise Refused(f"The kill switch is pulled by {halt.by}; nothing was run.")
-        plan, approval = run.plan, run.approval
-        if plan is None or approval is None:
-            raise Refused("There is no approved plan; nothing was run.")
-        if run.state is not RunState.RUNNING or run.stop_requested_by is not None:
+        async with self._database.transaction() as tx:
+            run = await tx.runs.get(claim.run.id)
+            await tx.runs.keep(run, fence=claim.fence)
+            await self._governor.hold_back(tx, run, [step.uses])
+        if run.stop_requested_by is not None:
             raise Refused("The run was stopped; nothing was run.")
-        check_authority(plan, approval, first=run.position == 0, now=now)
-        if plan.authorised_by is not None:
-            parent = await tx.runs.get(run.parent) if run.parent else None
-            check_rollback(plan, parent)
-        action = self.registry.get(step.uses)
-        check_arguments(action, step.arguments)
-        less_safe = step.idempotent and not action.idempotent
-        if action.risk > step.risk or action.effect is not step.effect or less_safe:
-            raise Refused(f"{step.uses} became riskier than what was approved; plan again.")
-        if self._policy.digest != plan.policy_digest:
-            raise Refused("The policy has changed since this plan was approved; plan again.")
-        return plan
+
+    def _left(self, intent: EffectRecord, step: PlannedStep) -> float:
+        left = min(step.timeout, (_deadline(intent, step) - self._clock.now()).total_seconds())
+        if left <= 0:
+            raise Refused("the worker was held up past the step's time; nothing was run")
+        return left
+
+    async def _intend(self, claim: Claim, step: PlannedStep, *, attempts: int) -> EffectRecord:
+        """Check everything and write the decision and the intent, in one transaction."""
+        present = await self._authority.present(claim, now=self._clock.now())
+        now = self._clock.now()
+        try:
+            async with self._database.transaction() as tx:
+                run = await tx.runs.get(claim.run.id)
+                plan = await self._authority.check(tx, run, step, present, now=now)
+                decision, decided = await self._governor.admit(
+                    tx, run, step, at=now, requester=present.requester
+                )
+                try:
+                    check_consent(plan, decision, present)
+                except Refused as no:
+                    raise Denied(decided, run.incident, no.reason) from no
+                intent = EffectRecord(
+                    key=run.effect_key(step),
+                    run=run.id,
+                    uses=step.uses,
+                    arguments=step.arguments,
+                    state=EffectState.INTENDED,
+                    intended_at=now,
+                    attempts=attempts,
+                    service=run.service,
+                    runbook=run.runbook,
+                    subject=run.subject,
+                    risk=int(step.risk),
+                    decision=decided.id,
+                )
+                run = record(run, step.id, state=StepState.RUNNING, started_at=now)
+                await tx.runs.keep(run, fence=claim.fence)
+                await tx.effects.save(intent)
+                await self._governor.keep(
+                    tx, decided, incident=run.incident, risk=int(step.risk), action=step.uses
+                )
+                await tx.ledger.append(_entry("action.intent", run, step, intent, at=now))
+        except Denied as denied:
+            async with self._database.transaction() as tx:
+                await self._governor.keep(
+                    tx,
+                    denied.record,
+                    incident=denied.incident,
+                    risk=int(step.risk),
+                    action=step.uses,
+                )
+            raise
+        except Looping:
+            async with self._database.transaction() as tx:
+                await self._governor.trouble(tx, claim.run, step.uses, Trouble.LOOP, at=now)
+            raise
+        return intent
 
     async def _look(
         self, claim: Claim, step: PlannedStep, intent: EffectRecord, *, why: str
@@ -280,7 +289,7 @@ class ActionGate:
         seen = await self._reconciled(step, effect)
         if seen.happened is Happened.YES or left <= 0:
             return seen
-        await asyncio.sleep(left)
+        await asyncio.sleep(min(left, step.timeout))  # a clock that was set back is not waited for
         return await self._reconciled(step, effect)
 
     async def _reconciled(self, step: PlannedStep, effect: EffectRecord) -> Reconciliation:
@@ -313,85 +322,13 @@ class ActionGate:
             run = await tx.runs.get(claim.run.id)
             await tx.runs.keep(run, fence=claim.fence)
             await tx.effects.save(effect)
-            entry = _entry("action.outcome", run, run.plan, step, at=now)
+            entry = _entry("action.outcome", run, step, effect, at=now)
             body = {**entry.body, "summary": effect.summary}
             await tx.ledger.append(replace(entry, outcome=effect.state.value, body=body))
+            trouble = _TROUBLE.get(effect.state)
+            if trouble is not None and not effect.stopped:
+                await self._governor.trouble(tx, run, step.uses, trouble, at=now)
         return Settled(effect=effect, result=result)
-
-
-async def _answer(what: str, ask: Callable[[], Awaitable[T]], *, timeout: float) -> T:
-    """Wait for a read-only answer; whatever goes wrong is a failure with a reason.
-
-    An error nobody expected must not break the run off that asked: a
-    verification would be repeated for ever.
-    """
-    try:
-        async with asyncio.timeout(timeout):
-            return await ask()
-    except Refused as no:
-        raise Refused(clean(no.reason)) from no
-    except ActionFailed as no:
-        raise ActionFailed(clean(no.reason)) from no
-    except TimeoutError as late:
-        raise ActionFailed(f"{what} gave no answer within {timeout:g} s") from late
-    except Exception as error:
-        log.exception("%s broke off", what)
-        raise ActionFailed(clean(f"{what} broke off: {type(error).__name__}: {error}")) from error
-
-
-def clean(text: str) -> str:
-    """Return foreign text as the record can hold it: no lone surrogates, not endless.
-
-    What a target answers must never keep the outcome of an effect from being written.
-    """
-    return text.encode("utf-8", "replace").decode()[:SUMMARY_LENGTH]
-
-
-def check_authority(plan: Plan, approval: Approval, *, first: bool, now: datetime) -> None:
-    """Hold consent against the plan that is about to run.
-
-    Everything is recomputed from the answers: the verdict that was stored is
-    not believed on its own. Only the first effect is bound by the second
-    expiry, since a run that has begun is not left half done by a clock.
-
-    Raises:
-        Refused: consent is missing, for another plan, or has expired.
-    """
-    if approval.digest not in (plan.digest, plan.authorised_by):
-        raise Refused("The plan has changed since it was approved; nothing was run.")
-    if approval.verdict is not Verdict.GRANTED:
-        raise Refused(f"The plan is {approval.verdict}; nothing was run.")
-    people = [a.person for a in approval.answers if a.approve]
-    if any(p.bot or p.id == approval.requester.id or p.id in approval.excluded for p in people):
-        raise Refused("An approval came from someone who may not give it; nothing was run.")
-    if len({p.id for p in people}) != len(people):
-        raise Refused("One person approved twice; nothing was run.")
-    if not satisfied(plan.quorum, approval.answers):
-        raise Refused("Approvals are missing; nothing was run.")
-    if first and approval.execute_by is not None and now >= approval.execute_by:
-        raise Refused("The approval has expired; nothing was run. Ask for a new plan.")
-
-
-def check_rollback(plan: Plan, parent: Run | None) -> None:
-    """Hold a rollback against the run whose consent it stands on.
-
-    Raises:
-        Refused: it is not of that run's plan, or does more than take its effects back.
-    """
-    if parent is None or parent.plan is None or plan.authorised_by != parent.plan.digest:
-        raise Refused("The rollback is not of the plan that was approved; nothing was run.")
-    announced = parent.step is not None and parent.step.on_failure == "rollback"
-    if parent.state is not RunState.FAILED or not announced:
-        raise Refused("The approved plan announced no rollback here; nothing was run.")
-    undoes = {f"undo-{u.step}": u for u in parent.undoes}
-    for step in plan.steps:
-        undo = undoes.get(step.id)
-        if undo is None or undo.uses != step.uses or not _within(undo.arguments, step.arguments):
-            raise Refused("The rollback does more than take effects back; nothing was run.")
-
-
-def _within(part: Arguments, whole: Arguments) -> bool:
-    return all(key in whole and whole[key] == value for key, value in part.items())
 
 
 def _deadline(effect: EffectRecord, step: PlannedStep) -> datetime:
@@ -409,7 +346,8 @@ def _failed(intent: EffectRecord, reason: str) -> EffectRecord:
     return replace(intent, state=EffectState.FAILED, summary=reason)
 
 
-def _entry(type: str, run: Run, plan: Plan | None, step: PlannedStep, *, at: datetime) -> Entry:
+def _entry(type: str, run: Run, step: PlannedStep, effect: EffectRecord, *, at: datetime) -> Entry:
+    plan = run.plan
     return Entry(
         type=type,
         actor="bot",
@@ -420,7 +358,7 @@ def _entry(type: str, run: Run, plan: Plan | None, step: PlannedStep, *, at: dat
         risk=int(step.risk),
         plan_digest=plan.digest if plan else None,
         policy_digest=plan.policy_digest if plan else None,
-        decision_id=run.approval.id if run.approval else None,
-        idem_key=run.effect_key(step),
+        decision_id=effect.decision or None,
+        idem_key=effect.key,
         body={"run": run.id, "step": step.id, "arguments": dict(step.arguments)},
     )

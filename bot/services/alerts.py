@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.domain.alerts import (
     AlertGroup,
@@ -22,6 +22,7 @@ from bot.domain.deliveries import Delivery, DeliveryState
 from bot.domain.errors import Refused
 from bot.domain.events import Happening
 from bot.domain.findings import Finding
+from bot.domain.freezes import Window
 from bot.domain.incidents import IncidentId, Milestone, MilestoneKind, reach
 from bot.domain.ledger import Entry
 from bot.domain.messages import duration
@@ -31,6 +32,9 @@ from bot.ports import Clock, Database, Transaction
 
 LONGEST_SILENCE = timedelta(days=7)
 MOST_FIRING = 1_000
+# Maintenance may end early by an edit of its calendar, which nobody would tell us.
+LOOK_AGAIN = timedelta(minutes=15)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A ledger entry holds 64 kB, and what plugins and senders write has no end.
 CLAIMS_RECORDED = 30
@@ -182,6 +186,22 @@ class AlertService:
             await self._touch(tx, heard, Change.UNSILENCED, by=BOT, text=text)
         return True
 
+    async def mute(self, id: GroupId, window: Window) -> None:
+        """Record that maintenance mutes a group, once per window, and have it looked at again.
+
+        The look is an event that is due when the window ends, or every quarter of
+        an hour until then, since calendars are edited. It says no news, so that
+        only the card cares. A window whose times were changed is another one.
+        """
+        now = self._clock.now()
+        due = min(window.ends_at, now + LOOK_AGAIN - (now - _EPOCH) % LOOK_AGAIN)
+        async with self._database.transaction() as tx:
+            group = await tx.groups.get(id)
+            if await tx.timeline.add(_muted(group, window, now)):
+                await tx.ledger.append(_muting(group, window, now))
+            if await tx.slots.take(f"unmute:{id}", due.isoformat()):
+                await tx.outbox.add(_happening(group, Change.REPEATED, due))
+
     async def assess(self, id: GroupId, findings: Sequence[Finding]) -> AlertGroup:
         """Keep what the assistant claims about a group, on the record."""
         now = self._clock.now()
@@ -258,6 +278,35 @@ def _run_out(group: AlertGroup, at: datetime) -> bool:
 
 def _happening(group: AlertGroup, change: Change, at: datetime) -> Happening:
     return Happening(kind="alert", subject=group.id, change=change, at=at)
+
+
+def _muted(group: AlertGroup, window: Window, at: datetime) -> TimelineEntry:
+    ends = window.ends_at.astimezone(UTC)
+    return TimelineEntry(
+        subject=group.id,
+        at=at,
+        kind=TimelineKind.ALERT,
+        text=f'{group.name} is muted by the maintenance "{window.title}" until '
+        f"{ends:%Y-%m-%d %H:%M} UTC",
+        origin=f"mute:{window.starts_at.isoformat()}:{ends.isoformat()}:{window.source}",
+    )
+
+
+def _muting(group: AlertGroup, window: Window, at: datetime) -> Entry:
+    return Entry(
+        type="alert.muted",
+        actor="bot",
+        at=at,
+        incident=group.incident,
+        body={
+            "group": group.id,
+            "name": group.name[:LONGEST_TEXT],
+            "window": window.title[:LONGEST_TEXT],
+            "source": window.source,
+            "starts_at": window.starts_at.isoformat(),
+            "ends_at": window.ends_at.isoformat(),
+        },
+    )
 
 
 def _told(group: AlertGroup, change: Change, at: datetime) -> TimelineEntry:

@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from bot.domain.alerts import AlertGroup, Change
 from bot.domain.cards import alert_card
+from bot.domain.catalog import Catalog
 from bot.domain.findings import Finding
+from bot.domain.freezes import Calendars, Window
 from bot.domain.messages import Button
 from bot.domain.people import ChannelId
 from bot.ports import Clock
@@ -23,8 +26,27 @@ PATIENCE = 5.0
 
 Asked = Callable[[AlertGroup], Awaitable[Sequence[Finding]]]
 Offered = Callable[[AlertGroup], Sequence[Button]]
+Muted = Callable[[AlertGroup, datetime], Window | None]
 
 _NEWS = frozenset({Change.OPENED, Change.ADDED, Change.REOPENED})
+
+
+def announced(calendars: Calendars, catalog: Catalog) -> Muted:
+    """Mute what maintenance of a group's service, or of that service's team, announces.
+
+    A group whose alerts name different services, or none, is muted only by
+    maintenance of everything.
+    """
+
+    def muted(group: AlertGroup, at: datetime) -> Window | None:
+        service = catalog.services.get(group.service or "")
+        return calendars.at(at).maintenance(group.service, service.team if service else None)
+
+    return muted
+
+
+def _never(group: AlertGroup, at: datetime) -> Window | None:
+    return None
 
 
 class CardService:
@@ -39,6 +61,7 @@ class CardService:
         plugins: Sequence[tuple[str, Asked]],
         offers: Offered,
         channel: Callable[[], ChannelId | None],
+        muted: Muted = _never,
     ) -> None:
         self._alerts = alerts
         self._posts = posts
@@ -46,6 +69,7 @@ class CardService:
         self._plugins = plugins
         self._offers = offers
         self._channel = channel
+        self._muted = muted
 
     async def assess(self, group: AlertGroup, change: Change) -> AlertGroup:
         """Ask every plugin about a group that is news, and keep what they claim."""
@@ -60,13 +84,20 @@ class CardService:
         """Make the group's card show its current state.
 
         A group that opened resolved, or silent, makes no noise: it gets no card.
+        One that fires within announced maintenance gets its card when that is
+        over, if it still fires then; a card that stands already is kept current.
         """
-        channel = self._channel()
+        channel, now = self._channel(), self._clock.now()
         key = card_key(group)
         known = await self._posts.get(key)
+        window = self._muted(group, now) if group.firing else None
+        if window is not None:
+            await self._alerts.mute(group.id, window)
         if channel is None or (known is None and not group.firing):
             return
-        message = alert_card(group, self._offers(group), at=self._clock.now())
+        if window is not None and (known is None or known.ref is None):
+            return
+        message = alert_card(group, self._offers(group), at=now, muted=window)
         await self._posts.show(key, message, channel=channel)
 
     async def _ask(self, name: str, ask: Asked, group: AlertGroup) -> Sequence[Finding]:

@@ -19,6 +19,7 @@ from bot.domain.errors import Stale
 from bot.domain.runs import RunId, RunState
 from bot.ports import Claim, Clock, Database
 from bot.services.actions import ActionGate
+from bot.services.governing import Governor
 from bot.services.moves import RunMoves
 from bot.services.planning import Planner
 
@@ -49,11 +50,12 @@ class RunWorker:
         *,
         gate: ActionGate,
         planner: Planner,
+        governor: Governor,
         pace: Pace = Pace(),  # frozen
     ) -> None:
         self._database = database
         self._clock = clock
-        self._moves = RunMoves(database, clock, gate=gate, planner=planner)
+        self._moves = RunMoves(database, clock, gate=gate, planner=planner, governor=governor)
         self._pace = pace
         self._name = uuid.uuid4().hex[:8]
         self._due = asyncio.Event()

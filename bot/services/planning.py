@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.domain.actions import ActionFailed, Arguments, DryRun, Effect, Risk
 from bot.domain.approvals import Approval, Place, Verdict, grant
-from bot.domain.errors import Refused
-from bot.domain.policy import PolicyDecision, PolicyRequest
+from bot.domain.decisions import DecisionRecord
+from bot.domain.errors import Postponed, Refused
+from bot.domain.incidents import Incident
+from bot.domain.limits import check_targets, waves
+from bot.domain.policy import Phase
 from bot.domain.runbooks import Check, Runbook, Step, Verification, resolve, substitute
 from bot.domain.runs import Fact, Plan, PlannedCheck, PlannedStep, PlannedUndo, Run
-from bot.ports import Policy
+from bot.ports import ChatError, Database
 from bot.services.actions import ActionGate
+from bot.services.governing import Denied, Governor, Wish, incident_of, key_of, way_out
+from bot.services.people import PeopleService
 
 LOOK_SECONDS = 10.0
+UNSEEN = timedelta(minutes=1)
 DIFF_LENGTH = 2000
 MOST_STEPS = 50
 
@@ -31,25 +36,30 @@ class Expiries:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A plan with the request for consent to it."""
+    """A plan with the request for consent to it, and the decision that demanded it."""
 
     plan: Plan
     approval: Approval
+    decision: DecisionRecord | None
 
 
 class Planner:
-    """Turns a runbook and its parameters into a frozen plan."""
+    """Turns a runbook and its parameters into a frozen plan, as far as policy lets it."""
 
     def __init__(
         self,
+        database: Database,
         gate: ActionGate,
         *,
-        policy: Policy,
+        governor: Governor,
+        people: PeopleService,
         runbooks: Mapping[str, Runbook],
         expiries: Expiries,
     ) -> None:
+        self._database = database
         self._gate = gate
-        self._policy = policy
+        self._governor = governor
+        self._people = people
         self._runbooks = runbooks
         self._expiries = expiries
 
@@ -58,38 +68,50 @@ class Planner:
 
         Raises:
             Refused: the runbook is gone, an action says no, or policy does.
+            Postponed: the chat platform cannot be asked who somebody is.
         """
         runbook = self._runbook(run)
         parameters = resolve(runbook, {}, run.parameters)
         facts = [await self._look(c, parameters) for c in runbook.diagnose]
-        steps = [await self._step(s, parameters) for s in runbook.steps]
-        plan = self._frozen(run, runbook, facts=facts, steps=steps)
-        return self._ask(run, plan, runbook, at=at)
+        steps = [
+            planned
+            for step in runbook.steps
+            for planned in await self._rolled_out(step, parameters)
+        ]
+        return await self._ask(run, self._frozen(run, runbook, facts, steps), runbook, at=at)
 
     async def plan_undo(self, run: Run, done: Run, *, at: datetime) -> Draft:
         """Freeze the plan that takes another run's effects back, last effect first."""
         runbook = self._runbook(run)
         steps = [await self._undo_step(u) for u in reversed(done.undoes)]
-        return self._ask(run, self._frozen(run, runbook, facts=[], steps=steps), runbook, at=at)
+        return await self._ask(run, self._frozen(run, runbook, [], steps), runbook, at=at)
 
     async def plan_rollback(self, run: Run, failed: Run, *, at: datetime) -> Draft:
         """Freeze the rollback that an approved plan announced; its consent carries over."""
-        draft = await self.plan_undo(run, failed, at=at)
         if failed.plan is None or failed.approval is None:
             raise Refused("There is no approved plan to roll back.")
-        parent = failed.plan
-        if draft.plan.risk > parent.risk:
+        runbook, parent = self._runbook(run), failed.plan
+        steps = [await self._undo_step(u) for u in reversed(failed.undoes)]
+        plan = self._frozen(run, runbook, [], steps)
+        if plan.risk > parent.risk:
             raise Refused(
                 "The rollback is riskier than the plan that was approved; undo it by hand."
             )
         plan = replace(
-            draft.plan,
+            plan,
             authorised_by=parent.digest,
             quorum=parent.quorum,
             policy_digest=parent.policy_digest,
+            change_type=parent.change_type,
+            decision=parent.decision,
+            policies=parent.policies,
+            veto_seconds=parent.veto_seconds,
+            pre_authorised=parent.pre_authorised,
+            break_glass=parent.break_glass,
         )
         consent = replace(failed.approval, execute_within=self._expiries.execute_within)
-        return Draft(plan=plan, approval=grant(replace(consent, verdict=Verdict.WAITING), at))
+        approval = grant(replace(consent, verdict=Verdict.WAITING), at)
+        return Draft(plan=plan, approval=approval, decision=None)
 
     def _runbook(self, run: Run) -> Runbook:
         runbook = self._runbooks.get(run.runbook)
@@ -106,6 +128,30 @@ class Planner:
         ok = check.expect.holds(seen.value) if check.expect else None
         expected = f" (expected {check.expect})" if check.expect and not ok else ""
         return Fact(title=check.title, summary=f"{seen.summary}{expected}", ok=ok)
+
+    async def _rolled_out(
+        self, step: Step, parameters: Mapping[str, object]
+    ) -> Sequence[PlannedStep]:
+        """Plan a step, for each of its targets where it has some, in growing waves.
+
+        Each wave ends with the step's verification: what goes wrong, goes wrong
+        on few first.
+        """
+        if not step.targets:
+            return [await self._step(step, parameters)]
+        planned: list[PlannedStep] = []
+        for wave, targets in enumerate(waves(step.targets), start=1):
+            for target in targets:
+                one = replace(
+                    step,
+                    id=f"{step.id}.{len(planned) + 1}",
+                    title=f"{step.title}: {target}",
+                    verify=step.verify if target == targets[-1] else None,
+                )
+                made = await self._step(one, {**parameters, "target": target})
+                touched = made.targets or (target,)
+                planned.append(replace(made, wave=wave, targets=touched))
+        return planned
 
     async def _step(self, step: Step, parameters: Mapping[str, object]) -> PlannedStep:
         action = self._gate.registry.get(step.uses)
@@ -125,6 +171,8 @@ class Planner:
             on_failure=step.on_failure,
             verify=_check(step.verify, parameters) if step.verify else None,
             commit_point=step.commit_point,
+            targets=seen.targets,
+            out_of=seen.out_of,
         )
 
     async def _undo_step(self, undo: PlannedUndo) -> PlannedStep:
@@ -140,6 +188,8 @@ class Planner:
             idempotent=action.idempotent,
             timeout=30.0,
             diff=seen.diff[:DIFF_LENGTH],
+            targets=seen.targets,
+            out_of=seen.out_of,
         )
 
     async def _dry_run(self, uses: str, arguments: Arguments) -> DryRun:
@@ -150,8 +200,13 @@ class Planner:
         return seen or DryRun(diff="This action cannot say beforehand what it changes.")
 
     def _frozen(
-        self, run: Run, runbook: Runbook, *, facts: Sequence[Fact], steps: Sequence[PlannedStep]
+        self, run: Run, runbook: Runbook, facts: Sequence[Fact], steps: Sequence[PlannedStep]
     ) -> Plan:
+        if len(steps) > MOST_STEPS:
+            raise Refused(
+                f"The plan has {len(steps)} steps; nobody can judge more than {MOST_STEPS}. "
+                "Split the runbook."
+            )
         return Plan(
             run=run.id,
             runbook=runbook.id,
@@ -164,42 +219,91 @@ class Planner:
             facts=tuple(facts),
             steps=tuple(steps),
             risk=max((s.risk for s in steps), default=Risk.R0),
-            policy_digest=self._policy.digest,
+            policy_digest=self._governor.policy_digest,
             quorum=(),
+            team=self._governor.team(run.service),
+            tier=self._governor.tier(run.service),
+            touches=self._governor.touches(run.service),
+            concurrency_key=key_of(run, runbook.limits),
+            limits=runbook.limits,
         )
 
-    def _ask(self, run: Run, plan: Plan, runbook: Runbook, *, at: datetime) -> Draft:
+    async def _ask(self, run: Run, plan: Plan, runbook: Runbook, *, at: datetime) -> Draft:
         """Ask policy, and make the request for consent that it demands."""
-        decision = self._policy.decide(
-            PolicyRequest(
-                requester=run.requester,
-                runbook=plan.runbook,
-                risk=plan.risk,
-                effects=frozenset(s.effect for s in plan.steps) or frozenset({Effect.READ}),
-                service=plan.service,
-                groups=_groups(runbook, plan.risk),
+        if run.parent is None:  # what is taken back was within the limits
+            check_targets(plan.limits, plan.targets, plan.out_of)
+        try:
+            async with self._database.reading() as view:
+                incident = await incident_of(view, run.incident)
+            requester = await self._people.requester(run.requester, incident)
+            async with self._database.reading() as view:
+                await self._governor.hold_back(view, run, [s.uses for s in plan.steps])
+                decision, record = await self._governor.decide(
+                    view, run, _wish(plan, runbook), at=at, phase=Phase.PLAN, requester=requester
+                )
+            if not decision.allow:
+                try:
+                    self._governor.check_freeze(
+                        run, risk=plan.risk, glass=record.break_glass, at=at
+                    )
+                except Refused as no:
+                    raise Denied(record, run.incident, no.reason, risk=plan.risk) from no
+                raise Denied(record, run.incident, risk=plan.risk)
+            plan = replace(
+                plan,
+                quorum=decision.quorum,
+                change_type=record.change_type,
+                decision=record.id,
+                policies=decision.policies,
+                veto_seconds=decision.veto_seconds,
+                pre_authorised=record.pre_authorised,
+                break_glass=record.break_glass,
             )
+            approval = await self._request(run, plan, runbook, at=at)
+            await self._refuse_the_impossible(run, approval, incident)
+        except ChatError as error:
+            raise Postponed(f"The chat platform cannot say who may approve: {error}") from None
+        return Draft(
+            plan=plan, approval=approval, decision=replace(record, plan_digest=plan.digest)
         )
-        if not decision.allow:
-            raise Refused(f"Policy says no: {decision.reason}")
-        if len(plan.steps) > MOST_STEPS:
-            raise Refused(
-                f"The plan has {len(plan.steps)} steps; nobody can judge more than {MOST_STEPS}. "
-                "Split the runbook."
-            )
-        plan = replace(plan, quorum=decision.quorum)
-        return Draft(plan=plan, approval=self._request(run, plan, decision, at=at))
 
-    def _request(self, run: Run, plan: Plan, decision: PolicyDecision, *, at: datetime) -> Approval:
+    async def _refuse_the_impossible(
+        self, run: Run, approval: Approval, incident: Incident | None
+    ) -> None:
+        """A plan that waits for people who are not there only looks as if help were coming."""
+        lacking = await self._people.lacking(approval, incident)
+        if lacking:
+            raise Refused(
+                f"Nobody could approve this now: it needs {', '.join(lacking)}. {way_out(run)}"
+            )
+
+    async def _request(self, run: Run, plan: Plan, runbook: Runbook, *, at: datetime) -> Approval:
+        veto = at + timedelta(seconds=plan.veto_seconds) if plan.veto_seconds else None
+        within = timedelta(seconds=self._expiries.answer_within)
         approval = Approval(
-            id=uuid.uuid4().hex[:12],
+            id=plan.decision,
             digest=plan.digest,
             requester=run.requester,
-            quorum=decision.quorum,
-            answer_by=at + timedelta(seconds=self._expiries.answer_within),
+            quorum=plan.quorum,
+            answer_by=veto + UNSEEN if veto else at + within,
             execute_within=self._expiries.execute_within,
+            excluded=await self._people.editors(runbook),
+            veto_until=veto,
         )
-        return approval if decision.quorum else grant(approval, at)
+        waits = plan.quorum or veto is not None
+        return approval if waits else grant(approval, at)
+
+
+def _wish(plan: Plan, runbook: Runbook) -> Wish:
+    return Wish(
+        actions=tuple(dict.fromkeys(s.uses for s in plan.steps)),
+        changing=tuple(dict.fromkeys(s.uses for s in plan.steps if s.risk)),
+        effects=frozenset(s.effect for s in plan.steps) or frozenset({Effect.READ}),
+        risk=plan.risk,
+        targets=len(plan.targets),
+        runbook_digest=runbook.digest,
+        groups=_groups(runbook, plan.risk),
+    )
 
 
 def _check(verify: Verification, parameters: Mapping[str, object]) -> PlannedCheck:

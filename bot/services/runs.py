@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from bot.domain.actions import JSON
 from bot.domain.approvals import Answer, Approval, Verdict, decide
 from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, NotFound, Refused
 from bot.domain.events import Happening
 from bot.domain.ledger import Entry
-from bot.domain.people import Caller, Person
+from bot.domain.people import Caller, ChannelId, Person, Standing
 from bot.domain.runbooks import Runbook, resolve
 from bot.domain.runs import Run, RunId, RunState, StepState, advance, record
 from bot.domain.timeline import TimelineEntry, TimelineKind
 from bot.ports import Clock, Database, Transaction
+from bot.services.brakes import Brakes
+from bot.services.emergencies import EmergencyService
+from bot.services.governing import incident_of
+
+CHANNEL = "channel:"  # how the subject begins of a run that was asked for in some channel
 
 
 class RunService:
     """What people do with runs. The worker (`bot/services/engine.py`) does the rest."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        emergencies: EmergencyService,
+        brakes: Brakes,
+        alerts_channel: Callable[[], ChannelId | None] = lambda: None,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._emergencies = emergencies
+        self._brakes = brakes
+        self._alerts_channel = alerts_channel
 
     async def get(self, id: RunId) -> Run:
         """Return a run, or raise NotFound."""
@@ -76,23 +93,38 @@ class RunService:
         )
         async with self._database.transaction(once=by.request) as tx:
             await _refuse_a_second(tx, run)
+            glass = await self._emergencies.usable(
+                tx, runbook=run.runbook, service=service, by=by.person, at=now
+            )
+            run = replace(run, break_glass=glass.id if glass else None)
             await tx.runs.add(run, due_at=now)
             await tell(tx, run, "requested", by=by.person, at=now, text=f"asked for “{run.title}”")
         return run
 
-    async def approve(self, id: RunId, *, digest: str, groups: frozenset[str], by: Caller) -> Run:
+    async def approve(
+        self, id: RunId, *, digest: str, standing: Standing, channel: ChannelId | None, by: Caller
+    ) -> Run:
         """Consent to exactly the plan with this digest.
 
-        `groups` are the user groups the person belongs to at this moment.
+        `standing` is what the person belongs to at this moment, `channel` where
+        they pressed the button.
 
         Raises:
             Refused: they may not, or it is too late, or the plan is another.
         """
-        answer = Answer(person=by.person, approve=True, at=self._clock.now(), groups=groups)
+        answer = Answer(
+            person=standing.person,
+            approve=True,
+            at=self._clock.now(),
+            groups=standing.groups,
+            teams=standing.teams,
+            roles=standing.roles,
+            channel=channel,
+        )
         return await self._answer(id, answer, digest=digest, by=by)
 
     async def deny(self, id: RunId, *, digest: str, reason: str, by: Caller) -> Run:
-        """Refuse a plan; one denial ends it.
+        """Refuse a plan, or veto one that nobody has to approve; one denial ends it.
 
         Raises:
             Refused: it is too late, or the reason is missing.
@@ -135,7 +167,8 @@ class RunService:
         async with self._database.transaction(once=by.request) as tx:
             run = await tx.runs.get(id)
             approval = _open_approval(run)
-            decided = decide(approval, answer, digest=digest)
+            channels = await self._shown_in(tx, run)
+            decided = decide(replace(approval, channels=channels), answer, digest=digest)
             run = _follow(replace(run, approval=decided), answer)
             await tx.runs.save(run, due_at=_due(run, answer.at))
             word = "approved" if answer.approve else "denied"
@@ -153,6 +186,16 @@ class RunService:
             )
         return run
 
+    async def _shown_in(self, tx: Transaction, run: Run) -> frozenset[ChannelId]:
+        """Return the channels in which everybody concerned sees a run's plan."""
+        incident = await incident_of(tx, run.incident)
+        alerts = self._alerts_channel()
+        own = incident.channel if incident else None
+        asked = run.subject.removeprefix(CHANNEL) if run.subject.startswith(CHANNEL) else None
+        alone = asked is not None and asked.startswith("D")  # a direct message: nobody else sees it
+        where = (own, alerts, ChannelId(asked) if asked and not alone else None)
+        return frozenset(channel for channel in where if channel is not None)
+
     async def stop(self, id: RunId, *, by: Caller) -> Run:
         """Stop a run: at once where it waits, before its next effect where it is under way.
 
@@ -169,6 +212,8 @@ class RunService:
             run = replace(run, stop_requested_by=by.person)
             if run.state in (RunState.DRAFT, RunState.AWAITING, RunState.APPROVED):
                 run = advance(run, RunState.CANCELLED, reason=f"by {by.person.name}", at=now)
+                if run.plan is not None:  # a rollback was handed what its parent held
+                    await self._brakes.free(tx, run.plan.concurrency_key, run.id)
             await tx.runs.save(run, due_at=None if run.state.over else now)
             await tell(
                 tx, run, "stop requested", by=by.person, at=now, text=f"stopped “{run.title}”"
@@ -192,8 +237,7 @@ class RunService:
             if done.state is RunState.IN_DOUBT:
                 raise Refused("First say whether the step in doubt took place.")
             siblings = await tx.runs.of([done.subject])
-            unused = (RunState.DENIED, RunState.EXPIRED)
-            if any(r.parent == id and r.state not in unused for r in siblings):
+            if any(r.parent == id and _takes_back(r) for r in siblings):
                 raise Refused("Undoing this run was asked for already.")
             run = Run(
                 id=RunId(uuid.uuid4().hex[:12]),
@@ -220,8 +264,11 @@ class RunService:
         Raises:
             Refused: there is no doubt, a bot asks, or the answer is neither.
         """
-        if by.person.bot:
+        person = by.person
+        if person.bot:
             raise Refused("A person has to look and say.")
+        if person.stranger or person.guest or not person.active:
+            raise Refused("Only full members of this workspace settle a doubt.")
         if happened not in ("yes", "no"):
             raise Refused("Say yes or no: did it take place?")
         now = self._clock.now()
@@ -249,6 +296,10 @@ class RunService:
                 outcome=state.value,
             )
         return run
+
+
+def _takes_back(run: Run) -> bool:
+    return not run.state.over or any(r.started_at is not None for r in run.records)
 
 
 def _words(
@@ -299,7 +350,9 @@ def _follow(run: Run, answer: Answer) -> Run:
 def _due(run: Run, now: datetime) -> datetime | None:
     if run.state is RunState.APPROVED:
         return now
-    return run.approval.answer_by if run.state is RunState.AWAITING and run.approval else None
+    if run.state is not RunState.AWAITING or run.approval is None:
+        return None
+    return run.approval.veto_until or run.approval.answer_by
 
 
 async def tell(
@@ -313,6 +366,7 @@ async def tell(
     kind: TimelineKind = TimelineKind.RUN,
     type: str = "",
     outcome: str | None = None,
+    more: Mapping[str, JSON] | None = None,
 ) -> None:
     """Put what happened to a run on the timeline, in the ledger and in the outbox."""
     actor, name = (by.actor, by.name) if by else ("bot", "Tocsin")
@@ -338,7 +392,7 @@ async def tell(
             policy_digest=run.plan.policy_digest if run.plan else None,
             decision_id=run.approval.id if run.approval else None,
             outcome=outcome,
-            body={"run": run.id, "runbook": run.runbook, "text": text},
+            body={"run": run.id, "runbook": run.runbook, "text": text, **(more or {})},
         )
     )
     await tx.outbox.add(Happening(kind="run", subject=run.id, change=change, at=at))

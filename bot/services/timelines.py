@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.domain.alerts import GroupId
 from bot.domain.errors import Refused
 from bot.domain.incidents import Incident, IncidentId
 from bot.domain.ledger import Entry
-from bot.domain.people import Caller, Person
+from bot.domain.people import BOT, Caller, Person
 from bot.domain.timeline import TimelineEntry, TimelineKind
 from bot.ports import Clock, Database, Transaction
 
@@ -55,6 +56,21 @@ class TimelineService:
         async with self._database.transaction() as tx:
             return await _record(tx, entry, at=self._clock.now())
 
+    async def remark(self, group: GroupId, text: str, *, origin: str) -> bool:
+        """Record something of ours about an alert group; say False for a repetition."""
+        now = self._clock.now()
+        entry = TimelineEntry(
+            subject=group,
+            at=now,
+            kind=TimelineKind.FINDING,
+            text=_shortened(text),
+            actor=BOT.actor,
+            actor_name=BOT.name,
+            origin=origin,
+        )
+        async with self._database.transaction() as tx:
+            return await _record(tx, entry, at=now)
+
     async def of(self, incident: Incident) -> Sequence[TimelineEntry]:
         """Return the whole story: the incident's own entries and its alert groups'."""
         async with self._database.reading() as view:
@@ -99,7 +115,7 @@ async def _record(tx: Transaction, entry: TimelineEntry, *, at: datetime) -> boo
             type=f"timeline.{entry.kind}",
             actor=entry.actor,
             at=at,
-            incident=entry.subject,
+            incident=entry.subject if entry.subject.startswith("INC-") else None,
             body={"text": entry.text, "happened_at": entry.at.isoformat()},
         )
     )

@@ -41,8 +41,8 @@ METHODS: Mapping[str, frozenset[str]] = {
     "pins.add": frozenset({"pins:write"}),
     "reactions.add": frozenset({"reactions:write"}),
     "usergroups.list": frozenset({"usergroups:read"}),
-    "usergroups.users.list": frozenset({"usergroups:read"}),
     "users.info": frozenset({"users:read"}),
+    "users.lookupByEmail": frozenset({"users:read.email"}),
     "views.open": frozenset(),
     "views.publish": frozenset(),
     "views.update": frozenset(),
@@ -66,8 +66,8 @@ _READS = frozenset(
         "conversations.list",
         "conversations.replies",
         "usergroups.list",
-        "usergroups.users.list",
         "users.info",
+        "users.lookupByEmail",
     }
 )
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error", "request_timeout"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from pydantic import SecretStr
@@ -35,17 +35,20 @@ class SlackAdapter:
     """Connects the assistant to one Slack workspace.
 
     `chat` can be handed out at once and works between `start` and `stop`.
-    `listen` comes after `start`, when the handlers are known.
+    `listen` comes after `start`, when the handlers are known. `accounts` names,
+    by id, the first account of somebody who has several.
     """
 
-    def __init__(self, settings: SlackSection, clock: Clock) -> None:
+    def __init__(
+        self, settings: SlackSection, clock: Clock, accounts: Mapping[str, str] | None = None
+    ) -> None:
         self._settings = settings
         self._now: Callable[[], datetime] = clock.now
         self._api = Api(_secret(settings, "bot_token"), base_url=settings.api_url)
         self._queues = ChannelQueues()
         self.chat = SlackChat(
             self._api,
-            directory=Directory(self._api, clock.now),
+            directory=Directory(self._api, clock.now, accounts),
             queues=self._queues,
             now=clock.now,
         )

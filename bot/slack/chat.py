@@ -114,9 +114,17 @@ class SlackChat:
         """Look a person up."""
         return await self._directory.person(id)
 
-    async def groups_of(self, person: PersonId, among: Collection[str]) -> frozenset[str]:
-        """Return which of the named user groups a person belongs to."""
-        return await self._directory.groups_of(person, among)
+    async def member(self, id: PersonId) -> Person:
+        """Return a person as they are in the workspace now, seconds old at most."""
+        return await self._directory.member(id)
+
+    async def with_address(self, email: str) -> PersonId | None:
+        """Return whose e-mail address this is, or None."""
+        return await self._directory.with_address(email)
+
+    async def groups_of(self, person: PersonId) -> frozenset[str]:
+        """Return the handles of the user groups a person belongs to now."""
+        return await self._directory.groups_of(person)
 
     async def members_of(self, group: str) -> Sequence[PersonId]:
         """Return the members of a user group by its handle; nobody for an unknown one."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from bot.domain.people import Person, PersonId
+from bot.ports import ChatError
 from bot.slack.api import Api
 
 _PEOPLE = timedelta(minutes=10)
-_GROUPS = timedelta(seconds=60)
 # Who may approve hangs on this, so a person who was taken out is out at once.
-_MEMBERS = timedelta(seconds=10)
+_FRESH = timedelta(seconds=10)
 _MOST = 10_000
 
 T = TypeVar("T")
@@ -40,52 +40,82 @@ class _Memory(Generic[T]):
 
 
 class Directory:
-    """Looks people and user groups up."""
+    """Looks people and user groups up.
 
-    def __init__(self, api: Api, now: Callable[[], datetime]) -> None:
+    `accounts` names, by id, the first account of somebody who has several.
+    """
+
+    def __init__(
+        self, api: Api, now: Callable[[], datetime], accounts: Mapping[str, str] | None = None
+    ) -> None:
         self._api = api
+        self._accounts = accounts or {}
         self._people: _Memory[Person] = _Memory(_PEOPLE, now)
-        self._groups: _Memory[Mapping[str, str]] = _Memory(_GROUPS, now)
-        self._members: _Memory[Sequence[PersonId]] = _Memory(_MEMBERS, now)
+        self._members: _Memory[Person] = _Memory(_FRESH, now)
+        self._groups: _Memory[Mapping[str, Sequence[PersonId]]] = _Memory(_FRESH, now)
 
     async def person(self, id: PersonId) -> Person:
         """Look a person up."""
+        return await self._people.get(id, lambda: self._look_up(id))
 
-        async def look_up() -> Person:
-            return _person((await self._api.call("users.info", user=id))["user"])
-
-        return await self._people.get(id, look_up)
+    async def member(self, id: PersonId) -> Person:
+        """Return a person as they are in the workspace now, seconds old at most."""
+        return await self._members.get(id, lambda: self._look_up(id))
 
     async def members_of(self, group: str) -> Sequence[PersonId]:
         """Return the members of a user group by its handle; nobody for an unknown one."""
-        id = (await self._groups.get("", self._list)).get(_handle(group))
-        if id is None:
-            return ()
+        return (await self._groups.get("", self._list)).get(_handle(group), ())
 
-        async def look_up() -> Sequence[PersonId]:
-            answer = await self._api.call("usergroups.users.list", usergroup=id)
-            return tuple(PersonId(user) for user in answer.get("users", ()))
+    async def groups_of(self, person: PersonId) -> frozenset[str]:
+        """Return the handles of the user groups a person belongs to now."""
+        groups = await self._groups.get("", self._list)
+        return frozenset(handle for handle, members in groups.items() if person in members)
 
-        return await self._members.get(id, look_up)
+    async def with_address(self, email: str) -> PersonId | None:
+        """Return whose e-mail address this is, or None."""
+        try:
+            answer = await self._api.call("users.lookupByEmail", email=email)
+        except ChatError as error:
+            if error.error == "users_not_found":
+                return None
+            raise
+        return PersonId(answer["user"]["id"])
 
-    async def groups_of(self, person: PersonId, among: Collection[str]) -> frozenset[str]:
-        """Return which of the named user groups a person belongs to."""
-        return frozenset([name for name in among if person in await self.members_of(name)])
+    async def _look_up(self, id: PersonId) -> Person:
+        user = (await self._api.call("users.info", user=id))["user"]
+        ours = self._api.identity.team
+        return _person(user, ours=ours, account=self._accounts.get(id, ""))
 
-    async def _list(self) -> Mapping[str, str]:
-        answer = await self._api.call("usergroups.list")
-        return {_handle(group["handle"]): group["id"] for group in answer.get("usergroups", ())}
+    async def _list(self) -> Mapping[str, Sequence[PersonId]]:
+        """Ask for all user groups with their members: one call, however many there are."""
+        answer = await self._api.call("usergroups.list", include_users=True)
+        return {
+            _handle(group["handle"]): tuple(PersonId(user) for user in group.get("users", ()))
+            for group in answer.get("usergroups", ())
+        }
 
 
 def _handle(name: str) -> str:
     return name.removeprefix("@").casefold()
 
 
-def _person(user: Mapping[str, Any]) -> Person:
+def _person(user: Mapping[str, Any], *, ours: str, account: str) -> Person:
+    """Read a person as Slack describes them.
+
+    Slack calls a stranger only who shares no channel with the app; somebody of
+    another organisation in a shared channel is told by their team.
+    """
+    grid = user.get("enterprise_user") or {}
+    team = user.get("team_id") or ours
+    foreign = team != ours and ours not in (grid.get("teams") or ())
     profile = user.get("profile") or {}
     names = (user.get("real_name"), profile.get("real_name"), profile.get("display_name"))
     return Person(
         id=PersonId(user["id"]),
         name=next((name for name in names if name), user.get("name") or user["id"]),
         bot=bool(user.get("is_bot") or user.get("is_workflow_bot") or user["id"] == "USLACKBOT"),
+        guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+        stranger=bool(user.get("is_stranger")) or foreign,
+        active=not user.get("deleted"),
+        account=account or grid.get("id", ""),
     )

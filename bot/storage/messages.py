@@ -1,4 +1,4 @@
-"""What goes out: the outbox, our own messages; and what happens once: slots, switches."""
+"""What goes out: the outbox and our own messages; and what happens once: slots of jobs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from sqlmodel import col
 
 from bot.domain.events import Happening
 from bot.domain.people import ChannelId
-from bot.ports import Halt, MessageRef, Posted, Queued
+from bot.ports import MessageRef, Posted, Queued
 from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
-from bot.storage.tables import OutboxRow, PostedRow, SlotRow, SwitchRow
-
-EVERYTHING = "everything"
+from bot.storage.tables import OutboxRow, PostedRow, SlotRow
 
 
 class StoredOutbox:
@@ -124,31 +122,6 @@ class StoredMessages:
 
 
 _POSTED = tuple(PostedRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
-
-
-class StoredSwitches:
-    """The kill switch."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    async def halted(self) -> Halt | None:
-        """Return who pulled the switch, if it is pulled."""
-        row = await self._rows.one(
-            select(col(SwitchRow.by), col(SwitchRow.at), col(SwitchRow.reason)).where(
-                col(SwitchRow.scope) == EVERYTHING
-            )
-        )
-        return Halt(by=row.by, at=row.at, reason=row.reason) if row else None
-
-    async def set(self, halt: Halt | None) -> None:
-        """Pull the switch, or release it."""
-        await self._rows.execute(delete(SwitchRow).where(col(SwitchRow.scope) == EVERYTHING))
-        if halt is not None:
-            await self._rows.execute(
-                insert(SwitchRow),
-                {"scope": EVERYTHING, "by": halt.by, "at": halt.at, "reason": halt.reason},
-            )
 
 
 class StoredSlots:

@@ -132,18 +132,32 @@ class StoredEffects:
         row = await self._rows.one(select(col(EffectRow.data)).where(col(EffectRow.key) == key))
         return _effects.load(row.data) if row else None
 
+    async def since(self, moment: datetime) -> Sequence[EffectRecord]:
+        """Return effects that were intended after a moment, oldest first."""
+        rows = await self._rows.all(
+            select(col(EffectRow.data))
+            .where(col(EffectRow.intended_at) > moment)
+            .order_by(col(EffectRow.intended_at))
+        )
+        return [_effects.load(row.data) for row in rows]
+
     async def save(self, effect: EffectRecord) -> None:
         """Write an intent, or complete it."""
         statement = upsert(EffectRow)
         await self._rows.execute(
             statement.on_conflict_do_update(
                 index_elements=["key"],
-                set_={"state": statement.excluded.state, "data": statement.excluded.data},
+                set_={
+                    "state": statement.excluded.state,
+                    "intended_at": statement.excluded.intended_at,
+                    "data": statement.excluded.data,
+                },
             ),
             {
                 "key": effect.key,
                 "run": effect.run,
                 "state": effect.state.value,
+                "intended_at": effect.intended_at,
                 "data": _effects.dump(effect),
             },
         )

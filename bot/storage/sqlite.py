@@ -26,10 +26,12 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
+from bot.domain.audits import Verdict
 from bot.domain.errors import Unreadable
-from bot.domain.ledger import Draft, Verdict
-from bot.ports import Clock, Transaction
+from bot.domain.ledger import Draft
+from bot.ports import Clock, Privacy, Transaction
 from bot.storage import ledger
+from bot.storage.archive import StoredArchive
 from bot.storage.migrate import migrate
 from bot.storage.transaction import StoredTransaction
 from bot.storage.writer import BUSY_SECONDS, Writer
@@ -37,6 +39,8 @@ from bot.storage.writer import BUSY_SECONDS, Writer
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+UNKEYED = ledger.Unkeyed()
 
 
 def reading_engine(path: Path) -> Engine:
@@ -76,13 +80,15 @@ class _Group:
 class SqliteDatabase:
     """The store of everything that a restart may not lose, in one file.
 
-    `on_commit` is called after every commit that changed something, in the event loop.
+    `privacy` encrypts what the ledger says of people. `on_commit` is called
+    after every commit that changed something, in the event loop.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, privacy: Privacy = UNKEYED) -> None:
         self._path = path
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._privacy = privacy
         self._sealer = ledger.Sealer()
         self._group: _Group | None = None
         self._committing: set[asyncio.Task[None]] = set()
@@ -115,7 +121,7 @@ class SqliteDatabase:
         async with self._turn:
             group = await self._joined()
             self._writer.mark()
-            work = StoredTransaction(self._writer.connection)
+            work = StoredTransaction(self._writer.connection, self._privacy)
             try:
                 if once is not None:
                     await work.once(once, self._clock.now())
@@ -131,15 +137,17 @@ class SqliteDatabase:
     async def reading(self) -> AsyncIterator[Transaction]:
         """Open a view of the last committed state; nothing may be written in it."""
         with self._reading.connect() as connection, connection.begin():
-            yield StoredTransaction(connection)
+            yield StoredTransaction(connection, self._privacy)
 
-    async def verify_ledger(self) -> Verdict:
-        """Verify the whole ledger, off the event loop."""
-        return await asyncio.to_thread(self._verify)
+    async def purge(self) -> None:
+        """Leave nothing of erased rows in the write-ahead log, where nobody else reads it now."""
+        async with self._turn:
+            self._writer.empty_log()
 
-    def _verify(self) -> Verdict:
-        with self._reading.connect() as connection, connection.begin():
-            return ledger.check(connection)
+    @property
+    def archive(self) -> StoredArchive:
+        """Return the ledger as it stands, to be read and proven."""
+        return StoredArchive(self._reading, self._privacy)
 
     @property
     def _writer(self) -> Writer:
@@ -197,22 +205,24 @@ class SqliteDatabase:
                 listener()
 
 
-def verify_file(path: Path) -> Verdict:
+def verify_file(path: Path, privacy: Privacy = UNKEYED) -> Verdict:
     """Verify the ledger in a database file, whoever may have it open.
 
     Raises:
         Unreadable: it is no database of ours at all.
     """
-    return _looked_at(path, ledger.check)
+    return _looked_at(path, lambda c: ledger.check(c, privacy))
 
 
-def read_entries(path: Path, *, incident: str, last: int) -> Sequence[Mapping[str, object]]:
+def read_entries(
+    path: Path, privacy: Privacy = UNKEYED, *, incident: str, last: int
+) -> Sequence[Mapping[str, object]]:
     """Return the newest entries of a database file as plain objects, oldest first.
 
     Raises:
         Unreadable: it is no database of ours at all, or an entry is not JSON.
     """
-    return _looked_at(path, lambda c: ledger.shown(c, incident=incident, last=last))
+    return _looked_at(path, lambda c: ledger.shown(c, privacy, incident=incident, last=last))
 
 
 def _looked_at(path: Path, look: Callable[[Connection], T]) -> T:

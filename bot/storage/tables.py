@@ -129,11 +129,15 @@ class EffectRow(SQLModel, table=True):
     key: str = Field(primary_key=True)
     run: str = Field(index=True)
     state: str = Field(index=True)
+    intended_at: datetime | None = Field(default=None, sa_type=UtcTime, index=True)
     data: str
 
 
 class EntryRow(SQLModel, table=True):
-    """A sealed ledger entry: the exact bytes of its leaf, and its body unless erased."""
+    """A sealed ledger entry: the exact bytes of its leaf, and its body unless erased.
+
+    The body is encrypted under the keys of `subjects`, references joined by spaces.
+    """
 
     __tablename__ = "ledger_entries"
     seq: int = Field(
@@ -144,6 +148,7 @@ class EntryRow(SQLModel, table=True):
     leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     salt: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    subjects: str | None = None
 
 
 class NodeRow(SQLModel, table=True):
@@ -198,6 +203,55 @@ class SwitchRow(SQLModel, table=True):
     by: str
     at: datetime = Field(sa_type=UtcTime)
     reason: str
+    releases: str = "[]"
+
+
+class EpochRow(SQLModel, table=True):
+    """How often something has changed, by its name."""
+
+    __tablename__ = "epochs"
+    name: str = Field(primary_key=True)
+    count: int
+
+
+class DecisionRow(SQLModel, table=True):
+    """The record of one evaluation of policy: inserted once, never updated."""
+
+    __tablename__ = "decisions"
+    id: str = Field(primary_key=True)
+    run: str = Field(index=True)
+    at: datetime = Field(sa_type=UtcTime, index=True)
+    data: str
+
+
+class CheckpointRow(SQLModel, table=True):
+    """A signed checkpoint of the ledger, as the exact bytes of its note."""
+
+    __tablename__ = "checkpoints"
+    origin: str = Field(primary_key=True)
+    size: int = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcTime, index=True)
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ReceiptOfAnchorRow(SQLModel, table=True):
+    """An anchor's word that it holds a checkpoint."""
+
+    __tablename__ = "anchor_receipts"
+    anchor: str = Field(primary_key=True)
+    size: int = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcTime)
+    receipt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class KeyedRow(SQLModel, table=True):
+    """A small record of one kind, whole in `data`: breakers, autonomy, broken glasses, …"""
+
+    __tablename__ = "keyed"
+    kind: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    data: str
 
 
 class SlotRow(SQLModel, table=True):

@@ -8,23 +8,37 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from bot.domain.autonomy import Autonomy
+from bot.domain.breakers import Breaker
+from bot.domain.emergencies import BreakGlass, PreAuthorisation
 from bot.domain.errors import AlreadyDone
+from bot.ports import AdoptedPolicy, Hold, Privacy
 from bot.storage.alerts import StoredDeliveries, StoredGroups
+from bot.storage.checkpoints import StoredCheckpoints
+from bot.storage.codec import Codec
+from bot.storage.governance import StoredDecisions, StoredKeyed, StoredSwitches
 from bot.storage.incidents import StoredIncidents, StoredPostmortems, StoredTimelines
 from bot.storage.ledger import DraftedLedger
-from bot.storage.messages import StoredMessages, StoredOutbox, StoredSlots, StoredSwitches
+from bot.storage.messages import StoredMessages, StoredOutbox, StoredSlots
 from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.runs import StoredEffects, StoredRuns
 from bot.storage.tables import ReceiptRow
 
+_BREAKERS = Codec(Breaker)
+_AUTONOMY = Codec(Autonomy)
+_GLASSES = Codec(BreakGlass)
+_AUTHORISATIONS = Codec(PreAuthorisation)
+_TEXTS = Codec(str)
+_HOLDS = Codec(Hold)
+_POLICIES = Codec(AdoptedPolicy)
 _WRITE_DOWN = Prepared(upsert(ReceiptRow).on_conflict_do_nothing())
 
 
 class StoredTransaction:
     """Repositories that share a connection, and with it their fate."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, privacy: Privacy) -> None:
         rows = Rows(connection)
         self._rows = rows
         self.groups = StoredGroups(rows)
@@ -34,11 +48,21 @@ class StoredTransaction:
         self.postmortems = StoredPostmortems(rows)
         self.runs = StoredRuns(rows)
         self.effects = StoredEffects(rows)
-        self.ledger = DraftedLedger()
+        self.ledger = DraftedLedger(privacy, connection)
         self.outbox = StoredOutbox(rows)
         self.posted = StoredMessages(rows)
         self.switches = StoredSwitches(rows)
         self.slots = StoredSlots(rows)
+        self.decisions = StoredDecisions(rows)
+        self.checkpoints = StoredCheckpoints(rows)
+        self.breakers = StoredKeyed(rows, "breaker", _BREAKERS)
+        self.autonomy = StoredKeyed(rows, "autonomy", _AUTONOMY)
+        self.glasses = StoredKeyed(rows, "break-glass", _GLASSES)
+        self.authorisations = StoredKeyed(rows, "pre-authorisation", _AUTHORISATIONS)
+        self.reservations = StoredKeyed(rows, "reservation", _TEXTS)
+        self.holds = StoredKeyed(rows, "legal-hold", _HOLDS)
+        self.policies = StoredKeyed(rows, "policy", _POLICIES)
+        self.keys = StoredKeyed(rows, "verifier-key", _TEXTS)
 
     async def once(self, request: str, at: datetime) -> None:
         """Write a request down, or raise AlreadyDone where it was written before."""

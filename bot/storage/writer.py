@@ -74,6 +74,10 @@ class Writer:
         """Commit, off the event loop: this is what waits for the disk."""
         await asyncio.to_thread(self._raw.execute, "COMMIT")
 
+    def empty_log(self) -> None:
+        """Bring the write-ahead log into the file and empty it: it keeps old pages."""
+        self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def rollback(self) -> None:
         """Roll back what is still open, which may be nothing."""
         if self._raw.in_transaction:
@@ -102,6 +106,8 @@ def _prepare(raw: RawConnection, _record: object) -> None:
     raw.execute("PRAGMA journal_mode=WAL")
     raw.execute("PRAGMA synchronous=FULL")
     raw.execute("PRAGMA foreign_keys=ON")
+    # What is erased must not stay in pages that happen to be free.
+    raw.execute("PRAGMA secure_delete=ON")
     # What taking back a part needs is kept in memory: a delivery changes enough
     # pages for SQLite to open, write and delete a file for it each time.
     raw.execute("PRAGMA temp_store=MEMORY")

@@ -1,4 +1,4 @@
-"""What the assistant can do to the demo's checkout service: three actions, two of them gated."""
+"""What the assistant can do to the demo's checkout service: six actions, four of them gated."""
 
 from plugins.demo.plugin import Demo
 

@@ -12,6 +12,7 @@ from bot.domain.actions import Action
 from bot.plugin import Plugin, PluginSettings
 from plugins.demo.actions import CheckoutActions
 from plugins.demo.admin import CheckoutAdmin
+from plugins.demo.queue_actions import QueueActions
 
 
 class DemoSettings(PluginSettings):
@@ -30,4 +31,5 @@ class Demo(Plugin[DemoSettings]):
     @override
     def actions(self) -> Sequence[Action]:
         token = self.settings.token.get_secret_value() if self.settings.token else ""
-        return CheckoutActions(CheckoutAdmin(self.settings.url, token)).all()
+        admin = CheckoutAdmin(self.settings.url, token)
+        return (*CheckoutActions(admin).all(), *QueueActions(admin).all())

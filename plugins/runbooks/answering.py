@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bot.domain.errors import Refused
-from bot.domain.messages import FieldErrors, Reply
+from bot.domain.incidents import IncidentId
+from bot.domain.messages import FieldErrors, Reply, note
 from bot.domain.runs import RunId
 from bot.plugin import InteractionRequest, PluginContext
-from plugins.runbooks.messages import REASON, denial_form, whole_plan
+from plugins.runbooks.consent import REASON, denial_form
+from plugins.runbooks.messages import halted_by, whole_plan
 
 
 class Answering:
@@ -16,14 +18,16 @@ class Answering:
         self._context = context
 
     async def approve(self, request: InteractionRequest) -> Reply:
-        """Approve the plan that the card showed, with the groups the person is in right now."""
+        """Approve the plan that the card showed, with what the person belongs to right now."""
         id, digest = _shown_plan(request.value)
         run = await self._context.runs.get(id)
-        asked = (
-            {place.group for place in run.approval.quorum if place.group} if run.approval else ()
+        incident = (
+            await self._context.incidents.get(IncidentId(run.incident)) if run.incident else None
         )
-        groups = await self._context.chat.groups_of(request.caller.person.id, asked)
-        await self._context.runs.approve(id, digest=digest, groups=groups, by=request.caller)
+        standing = await self._context.people.standing(request.caller.person.id, incident)
+        await self._context.runs.approve(
+            id, digest=digest, standing=standing, channel=request.channel, by=request.caller
+        )
         return None
 
     async def plan(self, request: InteractionRequest) -> Reply:
@@ -34,7 +38,7 @@ class Answering:
         """Ask for the reason of a denial."""
         id, _ = _shown_plan(request.value)
         run = await self._context.runs.get(id)
-        return denial_form(request.value, run.title)
+        return denial_form(request.value, run)
 
     async def denied(self, request: InteractionRequest) -> Reply:
         """Deny the plan that the card showed."""
@@ -49,6 +53,14 @@ class Answering:
         """Cancel a run that waits, or stop one that is under way."""
         await self._context.runs.stop(RunId(request.value), by=request.caller)
         return None
+
+    async def halt(self, request: InteractionRequest) -> Reply:
+        """Pull the kill switch of what a run acts on; everybody hears of it."""
+        run = await self._context.runs.get(RunId(request.value))
+        halt = await self._context.switches.halt(
+            f"pulled from the message of “{run.title}”", scope=halted_by(run), by=request.caller
+        )
+        return note(f"The kill switch of {halt.scope} is pulled by {halt.by}.")
 
     async def undo(self, request: InteractionRequest) -> Reply:
         """Ask for the run that takes this one's effects back."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.domain.autonomy import Level
 from bot.domain.errors import NotFound, Refused
 from bot.domain.messages import FieldErrors, Form, Reply
 from bot.domain.runbooks import Runbook
 from bot.plugin import CommandRequest, InteractionRequest, PluginContext
 from plugins.runbooks.forms import CHOICE, choose, faults, given_in, unpack
+from plugins.runbooks.levels import levels_of
 from plugins.runbooks.listing import listing
 from plugins.runbooks.pages import page
 from plugins.runbooks.subjects import Subject, subject_in, subject_of
@@ -25,14 +27,20 @@ class Choosing:
         self._context = context
 
     async def suggest(self, subject: Subject) -> list[Suggestion]:
-        """Return what fits a subject, best first: direct matches, then the search's."""
+        """Return what fits a subject, best first: direct matches, then the search's.
+
+        What the assistant is not trusted with there (below L2) it does not suggest;
+        people find it all the same.
+        """
         runbooks = self._context.knowledge.runbooks
         found = direct(runbooks.values(), subject.group) if subject.group else []
         if subject.query:
             known = {suggestion.runbook.id for suggestion in found}
             others = await self._search(subject.query, subject.name)
             found += [other for other in others if other.runbook.id not in known]
-        return found
+        books = [suggestion.runbook for suggestion in found]
+        levels = await levels_of(self._context, books, subject.service)
+        return [s for s, level in zip(found, levels, strict=True) if level >= Level.L2]
 
     async def _search(self, query: str, name: str) -> list[Suggestion]:
         hits = await self._context.search.find(query, kinds=(KIND,), limit=_MOST_SEARCHED)

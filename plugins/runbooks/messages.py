@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from bot.domain.approvals import ANYONE, Approval, missing
 from bot.domain.messages import (
     Bold,
     Button,
@@ -24,7 +23,6 @@ from bot.domain.messages import (
     PersonName,
     Span,
     Style,
-    TextField,
     Tone,
     duration,
     facts,
@@ -32,28 +30,32 @@ from bot.domain.messages import (
     quiet,
 )
 from bot.domain.runs import Plan, Run, RunState
+from plugins.runbooks.consent import (
+    SHORT_DIGEST,
+    WHOLE,
+    answer_buttons,
+    consent,
+    consent_facts,
+    needs,
+    opening,
+    vetoable,
+)
 from plugins.runbooks.forms import form_value
+from plugins.runbooks.scope import governed_by, marks
 from plugins.runbooks.steps import (
     facts_part,
     outline,
     plan_parts,
     progress_part,
-    risk_words,
     too_long,
 )
 
-APPROVE = "runbooks.approve"
-DENY = "runbooks.deny"
-DENIED = "runbooks.denied"
-WHOLE = "runbooks.plan"
 STOP = "runbooks.stop"
+HALT = "runbooks.halt"
 UNDO = "runbooks.undo"
 HAPPENED = "runbooks.happened"
 NOT_HAPPENED = "runbooks.not_happened"
 PICK = "runbooks.pick"
-
-REASON = "reason"
-SHORT_DIGEST = 12
 
 _TONES = {
     RunState.SUCCEEDED: Tone.GOOD,
@@ -85,7 +87,7 @@ def _origin(run: Run) -> Part:
     plan = run.plan
     spans.append(f" · runbook {plan.runbook} version {plan.version} · plan ")
     spans.append(Mono(plan.digest[:SHORT_DIGEST]))
-    return quiet(*spans)
+    return quiet(*spans, governed_by(plan))
 
 
 def _diagnosing(run: Run, owner: str, at: datetime) -> Drawn:
@@ -98,21 +100,17 @@ def _awaiting(run: Run, owner: str, at: datetime) -> Drawn:
     approval, plan = run.approval, run.plan
     if approval is None or plan is None:
         return _diagnosing(run, owner, at)
-    diagnosis = (facts_part(plan.facts),) if plan.facts else ()
-    needed = needs(approval)
-    pairs: tuple[tuple[str, Span], ...] = (
-        ("Needs", needed),
-        ("Answer by", Moment(approval.answer_by)),
-        *((("Worst risk", risk_words(plan.risk)),) if len(plan.steps) > 1 else ()),
-    )
     parts = (
-        paragraph(Bold("This plan waits for approval."), " Nothing has been changed."),
-        *diagnosis,
+        opening(run, approval),
+        *(() if vetoable(approval) else marks(run)),
+        *((facts_part(plan.facts),) if plan.facts else ()),
         *_plan(plan),
-        facts(pairs),
-        _answer_buttons(run, approval),
+        facts(consent_facts(run, approval)),
+        answer_buttons(run, approval, _stop_button(run, "Cancel")),
     )
-    return f"waits for approval ({needed})", parts
+    if vetoable(approval):
+        return "begins by itself unless somebody stops it", parts
+    return f"waits for approval ({needs(approval)})", parts
 
 
 def _plan(plan: Plan) -> tuple[Part, ...]:
@@ -133,74 +131,25 @@ def whole_plan(run: Run) -> Form:
     )
 
 
-def needs(approval: Approval) -> str:
-    """Say whose consent is there and whose is missing: `0 of 1 from @payments-oncall`."""
-    lacking: Mapping[str, int] = missing(approval.quorum, approval.answers)
-    counts: dict[str, int] = {}
-    for place in approval.quorum:
-        counts[place.group] = counts.get(place.group, 0) + place.count
-    return " and ".join(
-        f"{count - lacking.get(group, 0)} of {count} from {_group(group)}"
-        for group, count in counts.items()
-    )
-
-
-def _group(group: str) -> str:
-    return "anyone but the requester" if group == ANYONE else f"@{group}"
-
-
-def _answer_buttons(run: Run, approval: Approval) -> Buttons:
-    value = f"{run.id}:{approval.digest}"
-    steps = len(run.plan.steps) if run.plan else 0
-    risk = risk_words(run.plan.risk) if run.plan else ""
-    confirm = Confirm(
-        title="Approve this plan?",
-        text=(
-            f"{steps} step{'s' if steps != 1 else ''}, worst risk {risk}. "
-            f"You approve exactly plan {approval.digest[:SHORT_DIGEST]}."
-        ),
-        yes="Approve",
-    )
-    approve = Button(
-        label="Approve", interaction=APPROVE, value=value, style=Style.PRIMARY, confirm=confirm
-    )
-    deny = Button(label="Deny…", interaction=DENY, value=value, style=Style.DANGER)
-    whole: tuple[Button, ...] = ()
-    if run.plan is not None and too_long(run.plan):
-        whole = (Button(label="Whole plan…", interaction=WHOLE, value=run.id),)
-    return Buttons((*whole, approve, deny, _stop_button(run, "Cancel")))
-
-
-def denial_form(value: str, title: str) -> Form:
-    """Ask why a plan is denied; the reason goes on the record."""
-    reason = TextField(
-        name=REASON,
-        label="Reason",
-        lines=3,
-        longest=500,
-        hint="The requester and the record see it.",
-    )
-    return Form(
-        title="Deny this plan",
-        interaction=DENIED,
-        value=value,
-        fields=(reason,),
-        submit="Deny",
-        parts=(paragraph("“", title, "” will not be run. One denial ends the request."),),
-    )
-
-
 def _approved(run: Run, owner: str, at: datetime) -> Drawn:
     until: tuple[Span, ...] = ()
     if run.approval is not None and run.approval.execute_by is not None:
         until = (" It has to start by ", Moment(run.approval.execute_by), ".")
     parts = (
-        paragraph(Bold("Approved."), " It starts now.", *until),
+        paragraph(Bold(_why_it_may(run)), " It starts now.", *until),
+        *marks(run),
         progress_part(run, at=at),
-        *_consent(run),
-        Buttons((_stop_button(run, "Stop"),)),
+        *consent(run),
+        Buttons((_stop_button(run, "Stop"), _halt_button(run))),
     )
     return "approved", parts
+
+
+def _why_it_may(run: Run) -> str:
+    if consent(run):
+        return "Approved."
+    stoppable = run.approval is not None and vetoable(run.approval)
+    return "Nobody stopped it." if stoppable else "It needed no approval."
 
 
 def _under_way(run: Run, owner: str, at: datetime) -> Drawn:
@@ -209,17 +158,19 @@ def _under_way(run: Run, owner: str, at: datetime) -> Drawn:
     doing = "verifying" if run.state is RunState.VERIFYING else "running"
     headline = f"{doing} step {number} of {total}"
     stopping = run.stop_requested_by is not None
-    end: tuple[Part, ...] = (Buttons((_stop_button(run, "Stop"),)),)
+    end: tuple[Part, ...] = (Buttons((_stop_button(run, "Stop"), _halt_button(run))),)
     if stopping:
-        end = (quiet("It is being stopped: no further effect begins."),)
+        text = "It is being stopped: no further effect begins."
+        end = (quiet(text), Buttons((_halt_button(run),)))
     limit: tuple[Part, ...] = ()
     if run.state is RunState.VERIFYING and run.verify_by is not None:
         limit = (quiet("It has to be confirmed by ", Moment(run.verify_by), "."),)
     parts = (
         paragraph(Bold(f"{headline.capitalize()}.")),
+        *marks(run),
         progress_part(run, at=at),
         *limit,
-        *_consent(run),
+        *consent(run),
         *end,
     )
     return "is being stopped" if stopping else headline, parts
@@ -233,7 +184,7 @@ def _succeeded(run: Run, owner: str, at: datetime) -> Drawn:
     parts = (
         paragraph(Bold(word), took),
         progress_part(run, at=at),
-        *_consent(run),
+        *consent(run),
         *_buttons(_undo_button(run)),
     )
     return word.lower().rstrip("."), parts
@@ -244,7 +195,7 @@ def _failed(run: Run, owner: str, at: datetime) -> Drawn:
         paragraph(Bold("Failed. "), run.reason or "No reason is known."),
         *((progress_part(run, at=at),) if run.plan else ()),
         paragraph(_what_stands(run), f" {owner} owns the runbook." if owner else ""),
-        *_consent(run),
+        *consent(run),
         *_buttons(_undo_button(run), _again_button(run)),
     )
     return "failed", parts
@@ -300,7 +251,7 @@ def _in_doubt(run: Run, owner: str, at: datetime) -> Drawn:
             " then say what you saw: if it happened, the run goes on to verify it; if not, the run"
             " ends as failed."
         ),
-        *_consent(run),
+        *consent(run),
         Buttons((yes, no)),
     )
     return "in doubt, a person has to look", parts
@@ -321,6 +272,28 @@ def _stop_button(run: Run, label: str) -> Button:
     return Button(label=label, interaction=STOP, value=run.id, confirm=confirm)
 
 
+def _halt_button(run: Run) -> Button:
+    """Offer the kill switch of what the run acts on: it stops others there, too."""
+    what = halted_by(run)
+    confirm = Confirm(
+        title="Pull the kill switch?",
+        text=(
+            f"At once nothing is run any more for {what}, this run included, until two people "
+            "release it."
+        ),
+        yes="Halt",
+        no="Go on",
+    )
+    return Button(
+        label="Halt…", interaction=HALT, value=run.id, style=Style.DANGER, confirm=confirm
+    )
+
+
+def halted_by(run: Run) -> str:
+    """Return the scope of the switch that a run's message offers."""
+    return f"service:{run.service}" if run.service else f"runbook:{run.runbook}"
+
+
 def _undo_button(run: Run) -> Button | None:
     if not run.undoes:
         return None
@@ -338,17 +311,6 @@ def _again_button(run: Run) -> Button | None:
 def _buttons(*buttons: Button | None) -> tuple[Part, ...]:
     drawn = tuple(button for button in buttons if button is not None)
     return (Buttons(drawn),) if drawn else ()
-
-
-def _consent(run: Run) -> tuple[Part, ...]:
-    answers = [a for a in run.approval.answers if a.approve] if run.approval else []
-    if not answers:
-        return ()
-    names: list[Span] = []
-    for answer in answers:
-        names += [", "] if names else []
-        names.append(PersonName(answer.person.id, answer.person.name))
-    return (quiet("Approved by ", *names),)
 
 
 def _took(run: Run) -> str:

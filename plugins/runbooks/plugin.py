@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bot.domain.alerts import AlertGroup, AlertStatus
 from bot.domain.errors import NotFound
-from bot.domain.events import RunChanged
+from bot.domain.events import AlertChanged, RunChanged
 from bot.domain.findings import Finding
 from bot.domain.incidents import Incident, IncidentId
 from bot.domain.messages import Button, Message
@@ -27,7 +27,8 @@ from bot.plugin import (
     PluginSettings,
 )
 from bot.ports import ChatError, MessageRef
-from plugins.runbooks import messages
+from plugins.runbooks import consent, messages
+from plugins.runbooks.acting import Acting
 from plugins.runbooks.answering import Answering
 from plugins.runbooks.asking import Asking
 from plugins.runbooks.choosing import Choosing
@@ -63,6 +64,7 @@ class Runbooks(Plugin[PluginSettings]):
         self._choosing = Choosing(context)
         self._answering = Answering(context)
         self._asking = Asking(context)
+        self._acting = Acting(context)
 
     @override
     async def start(self) -> None:
@@ -93,11 +95,12 @@ class Runbooks(Plugin[PluginSettings]):
             Interaction(name=messages.PICK, handler=choosing.pick),
             Interaction(name=SUBMIT, handler=choosing.submit),
             Interaction(name=READ, handler=choosing.read),
-            Interaction(name=messages.APPROVE, handler=answering.approve),
-            Interaction(name=messages.WHOLE, handler=answering.plan),
-            Interaction(name=messages.DENY, handler=answering.deny),
-            Interaction(name=messages.DENIED, handler=answering.denied),
+            Interaction(name=consent.APPROVE, handler=answering.approve),
+            Interaction(name=consent.WHOLE, handler=answering.plan),
+            Interaction(name=consent.DENY, handler=answering.deny),
+            Interaction(name=consent.DENIED, handler=answering.denied),
             Interaction(name=messages.STOP, handler=answering.stop),
+            Interaction(name=messages.HALT, handler=answering.halt),
             Interaction(name=messages.UNDO, handler=answering.undo),
             Interaction(name=messages.HAPPENED, handler=answering.happened),
             Interaction(name=messages.NOT_HAPPENED, handler=answering.not_happened),
@@ -121,8 +124,14 @@ class Runbooks(Plugin[PluginSettings]):
         return (finding(suggestions, subject),)
 
     @override
+    async def on_alert(self, event: AlertChanged) -> None:
+        await self._acting.consider(event)
+
+    @override
     async def on_run(self, event: RunChanged) -> None:
         run = event.run
+        if await self._unseen(run):
+            return
         spot = await self._spot(run)
         if spot is None:
             log.warning("run %s has no place to be shown", run.id)
@@ -134,6 +143,15 @@ class Runbooks(Plugin[PluginSettings]):
         ref = await self._show(run, message, spot)
         if event.change != CHECKED:
             await self._asking.update(run, ref)
+
+    async def _unseen(self, run: Run) -> bool:
+        """Say whether nobody has to see a run: the assistant's own wish, without a plan so far.
+
+        Where nothing comes of it (a switch, a freeze, policy), that is no news.
+        """
+        if not run.requester.bot or run.plan is not None:
+            return False
+        return await self.context.posts.get(f"run:{run.id}") is None
 
     async def _show(self, run: Run, message: Message, spot: Spot) -> MessageRef:
         """Show a run at its place, or in the alerts channel where that is closed to us."""

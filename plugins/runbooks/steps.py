@@ -8,6 +8,7 @@ from datetime import datetime
 from bot.domain.actions import Arguments, Risk
 from bot.domain.messages import Bold, Code, Mono, Paragraph, Part, Span, duration, paragraph, quiet
 from bot.domain.runs import Fact, Plan, PlannedCheck, PlannedStep, Run, StepRecord, StepState
+from plugins.runbooks.scope import rollout
 
 MOST_DETAILED = 12  # a message holds 50 blocks, and a step in full takes three
 
@@ -29,6 +30,7 @@ _ON_FAILURE = {
     "escalate": "If it fails, nothing more is run and people take over.",
     "continue": "If it fails, the next step is run all the same.",
 }
+_NO_WAY_BACK = "There is no way back after this step: nothing before it is taken back any more."
 _STATES = {
     StepState.WAITING: "To do",
     StepState.RUNNING: "Running",
@@ -76,7 +78,8 @@ def outline(steps: Sequence[PlannedStep]) -> Paragraph:
     lines: list[Span] = [Bold("Steps")]
     for number, step in enumerate(steps, start=1):
         title = _shorten(step.title, _LONGEST_TITLE)
-        lines.append(f"\n{number}. {title} · {risk_words(step.risk)}")
+        back = " · no way back" if step.commit_point else ""
+        lines.append(f"\n{number}. {title} · {risk_words(step.risk)}{back}")
     return Paragraph(tuple(lines))
 
 
@@ -117,6 +120,8 @@ def _small_print(step: PlannedStep) -> str:
         _first_sentences(" ".join(step.explanation.split()), _LONGEST_WHY),
         confirmation(step.verify) if step.verify else "Nothing confirms it afterwards.",
         _ON_FAILURE.get(step.on_failure, ""),
+        f"Touches {', '.join(step.targets)}." if len(step.targets) > 1 else "",
+        _NO_WAY_BACK if step.commit_point else "",
     )
     return "\n".join(line for line in lines if line)
 
@@ -144,14 +149,19 @@ def progress_part(run: Run, *, at: datetime) -> Paragraph:
     steps = run.plan.steps if run.plan else ()
     first = max(0, min(run.position - _STEPS_BEFORE, len(steps) - _STEPS_SHOWN))
     shown = steps[first : first + _STEPS_SHOWN]
-    lines: list[Span] = [f"{_count(first)} before these"] if first else []
+    lines: list[Span] = [f"Rollout: {standing}"] if (standing := rollout(run)) else []
+    if first:
+        lines += ["\n"] if lines else []
+        lines.append(f"{_count(first)} before these")
     records = {record.id: record for record in run.records}
     for number, step in enumerate(shown, start=first + 1):
         record = records.get(step.id, StepRecord(id=step.id))
         lines += ["\n"] if lines else []
         title = _shorten(step.title, _LONGEST_TITLE)
         lines += [Bold(_STATES[record.state]), f"  {number}. {title}"]
+        lines += [f" · wave {step.wave}"] if step.wave else []
         lines += [f" · {text}" for text in _progress(run, step, record, at) if text]
+        lines += [" · no way back"] if step.commit_point and not run.state.over else []
     after = len(steps) - first - len(shown)
     lines += [f"\n{_count(after)} after these"] if after else []
     return Paragraph(tuple(lines) or ("There are no steps.",))

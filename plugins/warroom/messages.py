@@ -26,7 +26,6 @@ from bot.domain.messages import (
     Tone,
     facts,
     note,
-    paragraph,
     quiet,
 )
 from bot.domain.people import Role
@@ -302,23 +301,3 @@ def which(incidents: Sequence[Incident]) -> str:
     left = len(incidents) - len(named)
     more = f" and {left} more" if left else ""
     return f"Say which incident, or ask in its channel. Open: {', '.join(named)}{more}."
-
-
-def halted(reason: str, by: str) -> Message:
-    """Tell everybody that nothing is run."""
-    return Message(
-        summary=f"{by} pulled the kill switch",
-        parts=(
-            paragraph(
-                Bold("The kill switch is pulled."), " No action is run until it is released."
-            ),
-            quiet(f"Pulled by {by}: {reason}. ", "/incident release lets actions run again."),
-        ),
-        tone=Tone.FIRING,
-    )
-
-
-def released(by: str) -> Message:
-    """Tell everybody that actions are run again."""
-    text = f"{by} released the kill switch. Actions are run again."
-    return Message(summary=text, parts=(paragraph(text),), tone=Tone.MUTED)

@@ -12,7 +12,6 @@ from bot.plugin import Command, CommandRequest, PluginContext
 from plugins.warroom import messages, words
 from plugins.warroom.conduct import Conduct
 from plugins.warroom.declaring import Declaring
-from plugins.warroom.halting import Halting
 from plugins.warroom.rooms import Rooms
 
 ROOT = "/incident"
@@ -37,7 +36,6 @@ class Verbs:
         self._rooms = rooms
         self._conduct = conduct
         self._declaring = declaring
-        self._halting = Halting(context)
 
     def commands(self) -> Sequence[Command]:
         """Return the verbs, in the order of the help."""
@@ -107,7 +105,6 @@ class Verbs:
                 summary="close a resolved incident for good",
                 handler=self._close,
             ),
-            *self._halting.commands(ROOT),
         )
 
     async def _list(self, request: CommandRequest) -> Reply:

@@ -11,12 +11,18 @@ from typing import Any
 
 import pytest
 
+from bot.demo.alerting import AlertingKind
+from bot.rehearsal import Rehearsal
+from tests.browser.hands import Hands
+from tests.scenarios.stage import rehearsing
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 SCREENSHOTS = "TOCSIN_SCREENSHOTS"
+CHECKPOINT_SECONDS = 5  # tests do not wait a minute for a proof
 VIEWPORT = {"width": 1380, "height": 900}
 
 Snap = Callable[[str], Awaitable[None]]
@@ -58,3 +64,18 @@ def snap(tab: Any) -> Snap:
         await tab.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
     return take
+
+
+@pytest.fixture
+async def rehearsal(tmp_path: Path) -> AsyncIterator[Rehearsal]:
+    """Run the whole house, with the service, its alerting and the bot."""
+    soon = {"ledger": {"checkpoint_seconds": CHECKPOINT_SECONDS}}
+    folder = tmp_path / "demo"
+    async with rehearsing(folder, AlertingKind.AUTOMATIC, extra=soon) as rehearsal:
+        yield rehearsal
+
+
+@pytest.fixture
+def hands(tab: Any, snap: Snap) -> Hands:
+    """Give what people do with the practice page."""
+    return Hands(tab, snap)

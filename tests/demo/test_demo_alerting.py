@@ -72,6 +72,7 @@ async def test_a_break_fires_and_a_restart_resolves(
         "service": "checkout",
         "severity": "page",
         "team": "payments",
+        "queue": "orders",
     }
     assert alert["fingerprint"] == fingerprint(alert["labels"])
     assert alert["endsAt"] == "0001-01-01T00:00:00Z"

@@ -108,6 +108,7 @@ def test_annotations_carry_the_value_and_labels_those_of_the_rule() -> None:
         "service": "checkout",
         "severity": "page",
         "team": "payments",
+        "queue": "orders",
     }
 
 

@@ -56,6 +56,21 @@ async def test_repair_by_hand_restarts_a_worker_that_has_ended(
     assert checkout.supervisor.generation == 2
 
 
+async def test_the_latest_rebuild_of_the_queue_is_shown_as_it_goes(
+    panel: CheckoutPanel, checkout: CheckoutService, until: Any
+) -> None:
+    checkout.rebuilder.pace = 0.2
+    checkout.rebuilder.begin("k", ["partition-01", "partition-02", "partition-03"], 1)
+
+    async def shows(value: str) -> bool:
+        fact = (await facts(panel))["Queue rebuild"]
+        return fact == PanelFact("Queue rebuild", value)
+
+    await until(lambda: shows("building, 1 of 3"))
+    checkout.rebuilder.stop("k", "by hand")
+    await until(lambda: shows("stopped, 1 of 3"))
+
+
 async def test_an_unknown_button_is_refused(panel: CheckoutPanel) -> None:
     with pytest.raises(PanelFailed, match="no button 'explode'"):
         await panel.press("explode")

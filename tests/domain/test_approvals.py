@@ -20,10 +20,12 @@ from bot.domain.approvals import (
     expire,
     grant,
     missing,
+    ripen,
     satisfied,
+    standings,
 )
 from bot.domain.errors import Refused
-from bot.domain.people import Person, PersonId
+from bot.domain.people import ChannelId, Person, PersonId, Standing
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DIGEST = "d" * 64
@@ -31,6 +33,11 @@ DANA = Person(id=PersonId("U1"), name="Dana")
 PRIYA = Person(id=PersonId("U2"), name="Priya")
 MARCUS = Person(id=PersonId("U3"), name="Marcus")
 ROBOT = Person(id=PersonId("B1"), name="Robot", bot=True)
+
+
+def people_of(*answers: Answer) -> list[Standing]:
+    """Return those who consented, as the matching sees them."""
+    return [answer.standing for answer in answers if answer.approve]
 
 
 def request(*places: Place, **changes: object) -> Approval:
@@ -114,7 +121,7 @@ def test_a_person_is_known_by_the_id_and_not_by_the_name() -> None:
 
 def test_someone_of_no_group_that_is_asked_is_told_which_are() -> None:
     asked = request(Place(group="a"), Place(group="b"))
-    with pytest.raises(Refused, match="@a or @b"):
+    with pytest.raises(Refused, match="1 @a or 1 @b"):
         decide(asked, yes(PRIYA, "c"), digest=DIGEST)
 
 
@@ -156,26 +163,26 @@ def test_a_denial_does_not_expire() -> None:
 
 def test_one_person_of_two_groups_fills_one_place() -> None:
     places = (Place(group="a"), Place(group="b"))
-    assert missing(places, [yes(PRIYA, "a", "b")]) == {"a": 0, "b": 1}
-    assert satisfied(places, [yes(PRIYA, "a", "b"), yes(MARCUS, "a")])
-    assert satisfied(places, [yes(MARCUS, "a"), yes(PRIYA, "a", "b")])
-    assert not satisfied(places, [yes(PRIYA, "a"), yes(MARCUS, "a")])
+    assert missing(places, people_of(yes(PRIYA, "a", "b"))) == {"a": 0, "b": 1}
+    assert satisfied(places, people_of(yes(PRIYA, "a", "b"), yes(MARCUS, "a")))
+    assert satisfied(places, people_of(yes(MARCUS, "a"), yes(PRIYA, "a", "b")))
+    assert not satisfied(places, people_of(yes(PRIYA, "a"), yes(MARCUS, "a")))
 
 
 def test_a_place_for_anyone_is_left_to_those_who_fit_nowhere_else() -> None:
     places = (Place(group=ANYONE), Place(group="a"))
-    assert satisfied(places, [yes(PRIYA, "a"), yes(MARCUS)])
-    assert satisfied(places, [yes(MARCUS), yes(PRIYA, "a")])
-    assert not satisfied(places, [yes(MARCUS), yes(PRIYA)])
+    assert satisfied(places, people_of(yes(PRIYA, "a"), yes(MARCUS)))
+    assert satisfied(places, people_of(yes(MARCUS), yes(PRIYA, "a")))
+    assert not satisfied(places, people_of(yes(MARCUS), yes(PRIYA)))
 
 
 def test_denials_fill_no_place() -> None:
-    assert not satisfied((Place(group=ANYONE),), [no(PRIYA)])
+    assert not satisfied((Place(group=ANYONE),), people_of(no(PRIYA)))
 
 
 def test_an_empty_quorum_is_satisfied_and_one_place_by_nobody_is_not() -> None:
     assert satisfied((), [])
-    assert not satisfied((Place(group=ANYONE),), [])
+    assert not satisfied((Place(group=ANYONE),), people_of())
 
 
 GROUPS = st.sampled_from((ANYONE, "a", "b", "c"))
@@ -211,7 +218,7 @@ def test_the_matching_is_as_good_as_trying_everything(
     places: list[Place], memberships: list[frozenset[str]]
 ) -> None:
     seats = [place.group for place in places for _ in range(place.count)]
-    lacking = missing(places, answers_of(memberships))
+    lacking = missing(places, people_of(*answers_of(memberships)))
     assert sum(lacking.values()) == len(seats) - most_seated(seats, memberships)
 
 
@@ -222,7 +229,7 @@ def test_the_order_of_answers_does_not_matter(
     answers = answers_of(memberships)
     shuffled = list(answers)
     order.shuffle(shuffled)  # type: ignore[attr-defined]  # a Random
-    assert satisfied(places, answers) == satisfied(places, shuffled)
+    assert satisfied(places, people_of(*answers)) == satisfied(places, people_of(*shuffled))
 
 
 @given(places=PLACES, memberships=MEMBERSHIPS)
@@ -230,7 +237,9 @@ def test_another_approval_never_hurts(
     places: list[Place], memberships: list[frozenset[str]]
 ) -> None:
     answers = answers_of(memberships)
-    lacking = [sum(missing(places, answers[:n]).values()) for n in range(len(answers) + 1)]
+    lacking = [
+        sum(missing(places, people_of(*answers[:n])).values()) for n in range(len(answers) + 1)
+    ]
     assert lacking == sorted(lacking, reverse=True)
     assert lacking[0] == sum(place.count for place in places)
 
@@ -245,5 +254,82 @@ def test_consent_is_given_with_the_answer_that_completes_it_and_not_before(
             asked = decide(asked, answer, digest=DIGEST)
         except Refused:
             continue
-        complete = satisfied(asked.quorum, asked.answers)
+        complete = satisfied(asked.quorum, standings(asked))
         assert (asked.verdict is Verdict.GRANTED) == complete
+
+
+TEAMS = st.lists(st.frozensets(st.sampled_from(("web", "db", "ops"))), max_size=5)
+
+
+def most_of_different_teams(teams: list[frozenset[str]], count: int) -> int:
+    """Try every way of choosing people and the teams they stand for."""
+    best = 0
+    for chosen in itertools.chain.from_iterable(
+        itertools.combinations(teams, n) for n in range(min(count, len(teams)) + 1)
+    ):
+        for standing_for in itertools.product(*chosen):
+            if len(set(standing_for)) == len(chosen):
+                best = max(best, len(chosen))
+    return best
+
+
+@given(teams=TEAMS, count=st.integers(2, 4))
+def test_people_of_different_teams_are_counted_as_trying_everything_would(
+    teams: list[frozenset[str]], count: int
+) -> None:
+    people = [
+        Standing(person=Person(id=PersonId(f"P{n}"), name="P"), teams=t)
+        for n, t in enumerate(teams)
+    ]
+    place = Place(group=ANYONE, count=count, teams_differ=True)
+    lacking = sum(missing((place,), people).values())
+    assert lacking == count - most_of_different_teams(teams, count)
+
+
+def test_two_accounts_of_one_human_being_are_one_approver() -> None:
+    asked = request(Place(group=ANYONE, count=2))
+    once = decide(asked, yes(replace(PRIYA, account="E1")), digest=DIGEST)
+    with pytest.raises(Refused, match="answered"):
+        decide(once, yes(replace(MARCUS, account="E1")), digest=DIGEST)
+
+
+def test_the_requesters_second_account_does_not_approve() -> None:
+    asked = replace(request(Place(group=ANYONE)), requester=replace(DANA, account="E1"))
+    with pytest.raises(Refused, match="someone else"):
+        decide(asked, yes(replace(PRIYA, account="E1")), digest=DIGEST)
+
+
+@pytest.mark.parametrize(
+    "person",
+    (
+        replace(PRIYA, guest=True),
+        replace(PRIYA, stranger=True),
+        replace(PRIYA, active=False),
+        replace(PRIYA, bot=True),
+    ),
+)
+def test_guests_strangers_bots_and_those_who_left_do_not_approve(person: Person) -> None:
+    with pytest.raises(Refused):
+        decide(request(Place(group=ANYONE)), yes(person), digest=DIGEST)
+
+
+def test_a_plan_is_approved_only_where_everybody_sees_it() -> None:
+    asked = replace(request(Place(group=ANYONE)), channels=frozenset({ChannelId("C1")}))
+    with pytest.raises(Refused, match="channel"):
+        decide(asked, replace(yes(PRIYA), channel=ChannelId("D9")), digest=DIGEST)
+    there = decide(asked, replace(yes(PRIYA), channel=ChannelId("C1")), digest=DIGEST)
+    assert there.verdict is Verdict.GRANTED
+
+
+def test_a_veto_window_grants_only_when_it_is_over_and_a_veto_ends_it() -> None:
+    until = NOON + timedelta(seconds=120)
+    asked = replace(request(), quorum=(), veto_until=until)
+    assert ripen(asked, until - timedelta(microseconds=1)).verdict is Verdict.WAITING
+    assert ripen(asked, until).verdict is Verdict.GRANTED
+    vetoed = decide(asked, no(PRIYA), digest=DIGEST)
+    assert ripen(vetoed, until).verdict is Verdict.DENIED
+
+
+def test_a_request_that_needs_people_never_ripens() -> None:
+    asked = replace(request(Place(group=ANYONE)), veto_until=NOON)
+    assert ripen(asked, NOON + timedelta(days=1)).verdict is Verdict.WAITING

@@ -8,6 +8,7 @@ import pytest
 from bot.domain.alerts import Alert, AlertGroup, AlertStatus, GroupId
 from bot.domain.cards import alert_card
 from bot.domain.findings import Evidence, Finding, FindingKind
+from bot.domain.freezes import Window, WindowKind
 from bot.domain.messages import (
     Bold,
     Button,
@@ -136,6 +137,17 @@ def resolved(group: AlertGroup) -> AlertGroup:
 )
 def test_the_colour_says_how_things_stand(group: AlertGroup, tone: Tone) -> None:
     assert alert_card(group, (), at=NOON).tone is tone
+
+
+def test_a_card_within_maintenance_says_until_when() -> None:
+    until = NOON + timedelta(hours=1)
+    window = Window(
+        kind=WindowKind.MAINTENANCE, title="Disk swap", starts_at=START, ends_at=until, source="s"
+    )
+    card = alert_card(GROUP, (), at=NOON, muted=window)
+    assert card.tone is Tone.MUTED
+    assert card.parts[-1] == Quiet(("In maintenance (Disk swap) until ", Moment(until), ". "))
+    assert alert_card(resolved(GROUP), (), at=NOON, muted=window).tone is Tone.GOOD
 
 
 def test_a_resolved_card_stops_counting() -> None:

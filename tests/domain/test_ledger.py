@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain import ledger
+from bot.domain import audits, ledger
+from bot.domain.audits import Verdict
 from bot.domain.canonical import NotCanonical, canonical
-from bot.domain.ledger import Entry, Sealed, Verdict
+from bot.domain.ledger import Entry, Sealed
 from bot.domain.merkle import EMPTY_ROOT, Frontier, leaf_hash, root_of
 
 NOON = datetime(2025, 3, 4, 12, 0, tzinfo=UTC)
@@ -31,7 +32,7 @@ class Log:
     size: int
 
     def verify(self) -> Verdict:
-        return ledger.verify(
+        return audits.verify(
             self.rows, lambda level, index: self.nodes.get((level, index)), size=self.size
         )
 
@@ -351,14 +352,36 @@ ENTRIES = st.lists(
 def test_an_honest_log_raises_no_alarm_whatever_was_erased(
     entries: list[Entry], pairs: int, erased: set[int]
 ) -> None:
-    log = log_of(entries + effects(pairs))
-    for index in [each for each in erased if each < log.size]:
+    plain = entries + effects(pairs)
+    gone = sorted(each for each in erased if each < len(plain))
+    told = ledger.Entry(
+        type=ledger.ERASED,
+        actor="system",
+        at=NOON + timedelta(days=1),
+        outcome="done",
+        body={"entries": gone},
+    )
+    log = log_of([*plain, told])
+    for index in gone:
         log.rows[index] = replace(log.rows[index], salt=None, body=None)
     verdict = log.verify()
     assert verdict.fault is None
     assert verdict.entries == log.size
-    assert verdict.erased == len([each for each in erased if each < log.size])
+    assert verdict.erased == len(gone)
     assert verdict.root == root_of(leaf_hash(row.leaf) for row in log.rows)
+
+
+def test_a_body_that_is_gone_without_an_erasure_is_found() -> None:
+    log = log_of(effects(3))
+    log.rows[2] = replace(log.rows[2], salt=None, body=None)
+    assert log.fault_at() == 2
+
+
+def test_a_body_whose_key_is_elsewhere_is_no_fault() -> None:
+    log = log_of(effects(3))
+    log.rows[2] = replace(log.rows[2], body=None, hidden=True)
+    verdict = log.verify()
+    assert (verdict.ok, verdict.hidden) == (True, 1)
 
 
 def test_every_flipped_byte_of_a_row_is_found_and_its_index_named() -> None:
@@ -496,7 +519,7 @@ def test_rows_are_read_one_at_a_time() -> None:
     log = log_of([entry(number) for number in range(6)])
     log.rows[2] = replace(log.rows[2], body=b"{}")
     rows = iter(log.rows)
-    verdict = ledger.verify(rows, lambda level, index: log.nodes[level, index], size=6)
+    verdict = audits.verify(rows, lambda level, index: log.nodes[level, index], size=6)
     assert verdict.fault is not None
     assert verdict.fault.index == 2
     assert len(list(rows)) == 3

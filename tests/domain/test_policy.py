@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from bot.domain.actions import Effect, Risk
 from bot.domain.approvals import ANYONE, Place
-from bot.domain.people import Person, PersonId
-from bot.domain.policy import PolicyRequest, RiskPolicy
+from bot.domain.people import Person, PersonId, Standing
+from bot.domain.policy import Phase, PolicyRequest, RiskPolicy
 
 POLICY = RiskPolicy()
 ASKED = PolicyRequest(
-    requester=Person(id=PersonId("U1"), name="Dana"),
+    phase=Phase.PLAN,
+    at=datetime(2026, 11, 20, 12, tzinfo=UTC),
+    requester=Standing(person=Person(id=PersonId("U1"), name="Dana")),
+    requester_ref="person:0123456789abcdef",
+    actions=("lamp.on@1",),
     runbook="stuck",
     risk=Risk.R2,
     effects=frozenset({Effect.MUTATE}),

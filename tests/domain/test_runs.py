@@ -105,7 +105,7 @@ def another(value: Any) -> Any:
         case dict():
             return {**value, "more": 1}
         case tuple():
-            return (*value, value[0])
+            return (*value, value[0] if value else "x")
     raise AssertionError(value)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.actions import JSON, Action, ActionCall, ActionResult, Effect, Risk
+from bot.domain.limits import check_targets, waves
 from bot.domain.runbooks import (
     SECTIONS,
     ApprovalGroup,
@@ -52,6 +53,8 @@ def action(reference: str, effect: Effect, risk: Risk, **properties: JSON) -> Ac
 
 
 STRING: JSON = {"type": "string", "minLength": 1, "pattern": "^[a-z].*"}
+DIGEST: JSON = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+HALF: JSON = {"enum": ["first", "second"]}
 INTEGER: JSON = {"type": "integer", "minimum": 5, "maximum": 32}
 ACTIONS: Mapping[str, Action] = {
     each.reference: each
@@ -61,6 +64,11 @@ ACTIONS: Mapping[str, Action] = {
         action("checkout.worker_status@1", Effect.READ, Risk.R0),
         action("checkout.restart_worker@1", Effect.MUTATE, Risk.R2),
         action("checkout.set_concurrency@1", Effect.MUTATE, Risk.R1, value=INTEGER),
+        action("checkout.queue_status@1", Effect.READ, Risk.R0),
+        action("checkout.rebuild_queue@1", Effect.MUTATE, Risk.R3, half=HALF),
+        action("checkout.sweep_partition@1", Effect.MUTATE, Risk.R1, partition=STRING),
+        action("policy.in_force@1", Effect.READ, Risk.R0, digest=DIGEST),
+        action("policy.adopt@1", Effect.MUTATE, Risk.R3, digest=DIGEST),
     )
 }
 
@@ -107,6 +115,36 @@ def test_the_stuck_worker_is_restarted_with_one_approval_and_verified(
     assert step.verify is not None
     assert step.verify.expect == Expectation(below=0.05)
     assert (step.verify.within, step.verify.every, step.verify.consecutive) == (90, 1, 3)
+
+
+def test_the_queue_is_rebuilt_by_halves_with_no_way_back(knowledge: Knowledge) -> None:
+    runbook = knowledge.runbooks["checkout-rebuild-queue"]
+    (step,) = runbook.steps
+    assert (step.uses, step.risk, step.commit_point) == ("checkout.rebuild_queue@1", Risk.R3, True)
+    assert "no way back" in step.explanation
+    assert (runbook.limits.targets, runbook.limits.percent) == (8, 50)
+
+
+def test_the_rebuild_fits_the_demos_alert_by_a_label_and_so_ranks_below_the_restart(
+    knowledge: Knowledge,
+) -> None:
+    labels = {"alertname": "CheckoutHighErrorRate", "service": "checkout", "queue": "orders"}
+    fitting = {r.id: matches(r, labels) for r in knowledge.runbooks.values()}
+    assert {id: why for id, why in fitting.items() if why} == {
+        "checkout-worker-stuck": "alert CheckoutHighErrorRate",
+        "checkout-rebuild-queue": "label queue=orders",
+    }
+
+
+def test_the_queue_is_swept_in_waves_below_its_limits(knowledge: Knowledge) -> None:
+    runbook = knowledge.runbooks["checkout-sweep-queue"]
+    (step,) = runbook.steps
+    assert waves(step.targets) == (
+        ("partition-01",),
+        ("partition-02", "partition-03"),
+        ("partition-04", "partition-05", "partition-06", "partition-07"),
+    )
+    check_targets(runbook.limits, step.targets, 16)
 
 
 def test_the_incidents_name_runbooks_that_exist_and_three_are_about_the_checkout(

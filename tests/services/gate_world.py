@@ -27,8 +27,10 @@ from bot.domain.actions import (
     Risk,
     Undo,
 )
+from bot.domain.breakers import BreakerRules
+from bot.domain.catalog import Catalog
 from bot.domain.effects import EffectRecord, EffectState
-from bot.domain.people import Caller, Person, PersonId
+from bot.domain.people import Caller, ChannelId, Person, PersonId
 from bot.domain.policy import RiskPolicy
 from bot.domain.runbooks import (
     ApprovalGroup,
@@ -42,18 +44,26 @@ from bot.domain.runbooks import (
 )
 from bot.domain.runs import Run, RunId, RunState
 from bot.ports import Claim, Database, Policy
-from bot.services.actions import ActionGate, Registry
+from bot.services.actions import ActionGate
+from bot.services.autonomy import AutonomyService
+from bot.services.brakes import Brakes
+from bot.services.emergencies import EmergencyService
 from bot.services.engine import Pace, RunWorker
+from bot.services.governing import Governor, Rules
+from bot.services.people import PeopleService
 from bot.services.planning import Expiries, Planner
-from bot.services.runs import RunService
+from bot.services.registry import Registry
+from bot.services.runs import CHANNEL, RunService
 from bot.services.switches import SwitchService
-from bot.storage.sqlite import SqliteDatabase, read_entries
-from tests.fakes import FakeClock
+from bot.storage.sqlite import UNKEYED, SqliteDatabase, read_entries
+from tests.fakes import FakeCalendars, FakeChat, FakeClock
 
 DANA = Person(id=PersonId("U1"), name="Dana")
 PRIYA = Person(id=PersonId("U2"), name="Priya")
 MARCUS = Person(id=PersonId("U3"), name="Marcus")
 ROBOT = Person(id=PersonId("B1"), name="Robot", bot=True)
+# Members of every user group, so that plans are not refused for want of approvers.
+BENCH = tuple(Person(id=PersonId(f"Z{n}"), name=f"Bench {n}") for n in range(3))
 
 ANSWER_WITHIN = 600.0
 EXECUTE_WITHIN = 300.0
@@ -199,8 +209,17 @@ class World:
         self.actions = {a.reference: a for a in lamp_actions(self.lamp)}
         self.database = SqliteDatabase(path, self.clock)
         self.database.open()
-        self.runs = RunService(self.database, self.clock)
+        self.chat = FakeChat(self.clock)
+        self.chat.people |= {p.id: p for p in (DANA, PRIYA, MARCUS, ROBOT, *BENCH)}
+        self.catalog = Catalog()
+        self.calendars = FakeCalendars()
         self.switches = SwitchService(self.database, self.clock)
+        self.brakes = Brakes(BreakerRules())
+        self.autonomy = AutonomyService(self.database, self.clock)
+        self.emergencies = EmergencyService(self.database, self.clock)
+        self.runs = RunService(
+            self.database, self.clock, emergencies=self.emergencies, brakes=self.brakes
+        )
         self.policy: Policy = RiskPolicy()
         self.book = runbook()
         self._numbers = itertools.count()
@@ -224,6 +243,9 @@ class World:
     ) -> RunId:
         """Ask for a run of these steps, for an alert of its own unless one is named."""
         self.book = runbook(*steps, **changes)
+        for groups in self.book.approval.values():
+            for named in groups:
+                self.chat.user_groups.setdefault(named.group, [p.id for p in BENCH])
         caller = self.caller(by)
         run = await self.runs.request(
             self.book, {}, subject=subject or f"group of {caller.request}", labels={},
@@ -242,8 +264,38 @@ class World:
         """Approve the plan as it is shown now."""
         run = await self.run(id)
         assert run.plan is not None
+        for group in groups:
+            members = self.chat.user_groups.setdefault(group, [])
+            members += [by.id] if by.id not in members else []
         return await self.runs.approve(
-            id, digest=run.plan.digest, groups=frozenset(groups), by=self.caller(by)
+            id,
+            digest=run.plan.digest,
+            standing=await self.people.standing(by.id),
+            channel=ChannelId(run.subject.removeprefix(CHANNEL))
+            if run.subject.startswith(CHANNEL)
+            else None,
+            by=self.caller(by),
+        )
+
+    @property
+    def people(self) -> PeopleService:
+        """Return people as governance sees them."""
+        return PeopleService(self.chat, self.catalog)
+
+    @property
+    def governor(self) -> Governor:
+        """Return what stands above plans."""
+        return Governor(
+            Rules(
+                policy=self.policy,
+                catalog=self.catalog,
+                calendars=self.calendars,
+                switches=self.switches,
+                brakes=self.brakes,
+                autonomy=self.autonomy,
+                emergencies=self.emergencies,
+                privacy=UNKEYED,
+            )
         )
 
     async def deny(self, id: RunId, by: Person = PRIYA) -> Run:
@@ -259,17 +311,29 @@ class World:
     def worker(self, database: Database | None = None, **pace: Any) -> RunWorker:
         """Return a worker that has just been started: it remembers nothing."""
         database = database or self.database
+        governor = self.governor
         gate = self.gate = ActionGate(
-            database, self.clock, registry=Registry(self.actions.values()), policy=self.policy
+            database,
+            self.clock,
+            registry=Registry(self.actions.values()),
+            governor=governor,
+            people=self.people,
         )
         planner = Planner(
+            database,
             gate,
-            policy=self.policy,
+            governor=governor,
+            people=self.people,
             runbooks={self.book.id: self.book},
             expiries=Expiries(answer_within=ANSWER_WITHIN, execute_within=EXECUTE_WITHIN),
         )
         return RunWorker(
-            database, self.clock, gate=gate, planner=planner, pace=Pace(lease=LEASE, **pace)
+            database,
+            self.clock,
+            gate=gate,
+            planner=planner,
+            governor=governor,
+            pace=Pace(lease=LEASE, **pace),
         )
 
     async def claim(self) -> Claim | None:
@@ -323,7 +387,7 @@ class World:
 
     async def check(self) -> None:
         """Hold what must hold after every story."""
-        verdict = await self.database.verify_ledger()
+        verdict = await self.database.archive.verify()
         assert verdict.ok, verdict
         assert self.lamp.unannounced == []
         open_intents: Counter[str] = Counter()

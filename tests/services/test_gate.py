@@ -22,11 +22,12 @@ from bot.domain.actions import (
 from bot.domain.approvals import Verdict
 from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, Refused
-from bot.domain.people import Caller
+from bot.domain.people import Caller, Standing
 from bot.domain.policy import RiskPolicy
 from bot.domain.runbooks import ApprovalGroup, OnFailure
 from bot.domain.runs import RunId, RunState, StepState
-from bot.services.actions import Registry, check_rollback
+from bot.services.authority import check_rollback
+from bot.services.registry import Registry
 from tests.services.gate_world import (
     ANSWER_WITHIN,
     DANA,
@@ -69,8 +70,13 @@ async def test_every_entry_about_an_effect_names_the_approved_plan(world: World)
     assert run.approval is not None
     about = [e for e in world.ledger() if e["type"].startswith("action.")]
     assert {e["plan_digest"] for e in about} == {run.plan.digest}
-    assert {e["decision_id"] for e in about} == {run.approval.id}
     assert {e["policy_digest"] for e in about} == {RiskPolicy().digest}
+    decided = [e for e in world.ledger() if e["type"] == "policy.decided"]
+    planned, executed = decided
+    assert planned["decision_id"] == run.approval.id == run.plan.decision
+    assert {e["decision_id"] for e in about} == {executed["decision_id"]}
+    assert {e["plan_digest"] for e in decided} == {run.plan.digest}
+    assert [e["outcome"] for e in decided] == ["allow", "allow"]
 
 
 async def test_steps_are_done_in_their_order(world: World) -> None:
@@ -142,7 +148,7 @@ async def test_two_groups_are_filled_by_two_people(world: World) -> None:
     assert await world.state(id) is RunState.AWAITING
     with pytest.raises(Refused, match="already"):
         await world.approve(id, PRIYA, "a", "b")
-    with pytest.raises(Refused, match="not a member"):
+    with pytest.raises(Refused, match="do not belong"):
         await world.approve(id, MARCUS)
     await world.approve(id, MARCUS, "b")
     await world.work()
@@ -162,7 +168,13 @@ async def test_answers_given_at_the_same_time_are_both_kept(world: World) -> Non
 async def test_an_approval_of_another_plan_is_refused(world: World) -> None:
     id = await world.planned()
     with pytest.raises(Refused, match="older plan"):
-        await world.runs.approve(id, digest="f" * 64, groups=frozenset(), by=world.caller(PRIYA))
+        await world.runs.approve(
+            id,
+            digest="f" * 64,
+            standing=Standing(person=PRIYA),
+            channel=None,
+            by=world.caller(PRIYA),
+        )
 
 
 async def test_a_repeated_envelope_does_nothing_twice(world: World) -> None:
@@ -170,10 +182,10 @@ async def test_a_repeated_envelope_does_nothing_twice(world: World) -> None:
     run = await world.run(id)
     assert run.plan is not None
     by = Caller(person=PRIYA, request="envelope-7")
-    groups = frozenset({"a"})
-    await world.runs.approve(id, digest=run.plan.digest, groups=groups, by=by)
+    standing, digest = Standing(person=PRIYA, groups=frozenset({"a"})), run.plan.digest
+    await world.runs.approve(id, digest=digest, standing=standing, channel=None, by=by)
     with pytest.raises(AlreadyDone):
-        await world.runs.approve(id, digest=run.plan.digest, groups=groups, by=by)
+        await world.runs.approve(id, digest=digest, standing=standing, channel=None, by=by)
     granted = [e for e in world.ledger() if e["type"] == "approval.granted"]
     assert len(granted) == 1
 
@@ -290,10 +302,11 @@ async def test_a_verification_goes_on_under_the_kill_switch(world: World) -> Non
 
 
 async def test_only_people_release_the_kill_switch(world: World) -> None:
-    await world.switches.halt("wait", by=world.caller(ROBOT))
+    await world.switches.halt("wait", by=world.caller(PRIYA))
     with pytest.raises(Refused, match="Only people"):
         await world.switches.release(by=world.caller(ROBOT))
     await world.switches.release(by=world.caller(DANA))
+    await world.switches.release(by=world.caller(MARCUS))
     with pytest.raises(Refused, match="not pulled"):
         await world.switches.release(by=world.caller(DANA))
 

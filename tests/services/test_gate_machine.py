@@ -27,7 +27,7 @@ from bot.domain.actions import ActionCall, ActionFailed, ActionResult
 from bot.domain.approvals import Verdict
 from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, Refused, Stale
-from bot.domain.people import Caller, Person
+from bot.domain.people import Caller, Person, Standing
 from bot.domain.runbooks import OnFailure
 from bot.domain.runs import RunId, RunState
 from bot.ports import Claim, Transaction
@@ -227,7 +227,9 @@ class GateMachine(RuleBasedStateMachine):
         self.last = (id, run.plan.digest, caller)
 
     async def _approve(self, id: RunId, digest: str, by: Caller) -> None:
-        await self.world.runs.approve(id, digest=digest, groups=frozenset(), by=by)
+        await self.world.runs.approve(
+            id, digest=digest, standing=Standing(person=by.person), channel=None, by=by
+        )
 
     @precondition(lambda self: self.last is not None)
     @rule()
@@ -263,17 +265,18 @@ class GateMachine(RuleBasedStateMachine):
     @rule(by=PEOPLE, meanwhile=st.booleans())
     def pull_and_release_the_switch(self, by: Person, meanwhile: bool) -> None:
         """Stop everything for a while, in which a worker may try, and let it go on."""
-        self.do(self.world.switches.halt("wait", by=self.world.caller(by)))
+        with suppress(Refused):
+            self.do(self.world.switches.halt("wait", by=self.world.caller(by)))
         if meanwhile:
             self.do(self._move(self.world.worker()))
         with suppress(Refused):
             self.do(self.world.switches.release(by=self.world.caller(by)))
 
-    @rule()
-    def release_the_switch(self) -> None:
-        """Let everything go on."""
+    @rule(by=st.sampled_from((DANA, PRIYA)))
+    def release_the_switch(self, by: Person) -> None:
+        """Ask for everything to go on, which takes two people."""
         with suppress(Refused):
-            self.do(self.world.switches.release(by=self.world.caller(DANA)))
+            self.do(self.world.switches.release(by=self.world.caller(by)))
 
     # The world.
 

@@ -103,7 +103,7 @@ async def test_a_draft_is_kept_told_and_recorded(
     assert "model_version" not in header
     assert body["document_sha256"] == pm.digest
     assert "prompt_sha256" not in body
-    assert (await database.verify_ledger()).ok
+    assert (await database.archive.verify()).ok
 
 
 async def test_a_models_prose_is_recorded_with_its_prompt(

@@ -126,11 +126,28 @@ async def test_people_are_looked_up_once_and_bots_are_known(live: Live) -> None:
 async def test_groups_are_asked_by_their_handles(live: Live) -> None:
     chat = live.adapter.chat
     dana, sam = PersonId(live.dana.id), PersonId(live.workspace.person("sam").id)
-    among = ["@Payments-Oncall", "ghosts"]
     assert await chat.members_of("payments-oncall") == (dana,)
     assert await chat.members_of("ghosts") == ()
-    assert await chat.groups_of(dana, among) == {"@Payments-Oncall"}
-    assert await chat.groups_of(sam, among) == frozenset()
+    assert await chat.groups_of(dana) == {"payments-oncall"}
+    assert await chat.groups_of(sam) == frozenset()
+
+
+async def test_a_member_is_seen_as_they_are_now(live: Live) -> None:
+    chat, workspace = live.adapter.chat, live.workspace
+    guest = workspace.add_guest("gus", real_name="Gus Moreau")
+    foreign = workspace.add_stranger("vera", real_name="Vera Novak", workspace="Northpay")
+    workspace.add_channel("shared", members=["vera", "dana"])
+    dana = await chat.member(PersonId(live.dana.id))
+    assert (dana.guest, dana.stranger, dana.active) == (False, False, True)
+    assert (await chat.member(PersonId(guest.id))).guest
+    assert (await chat.member(PersonId(foreign.id))).stranger
+
+
+async def test_a_person_is_found_by_their_address_and_nobody_by_an_unknown_one(live: Live) -> None:
+    chat = live.adapter.chat
+    address = live.workspace.person("dana").record.email
+    assert await chat.with_address(address) == live.dana.id
+    assert await chat.with_address("nobody@example.com") is None
 
 
 async def test_what_people_said_is_read_with_its_author_and_link(live: Live) -> None:

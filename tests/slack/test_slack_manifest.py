@@ -59,6 +59,11 @@ def test_the_scopes_are_those_that_slack_asks_for_and_none_more() -> None:
     assert set(made["oauth_config"]["scopes"]["bot"]) == needed
 
 
+def test_the_app_may_find_people_by_their_address() -> None:
+    made = manifest(Heard().handlers(), "socket")
+    assert {"users:read", "users:read.email"} <= set(made["oauth_config"]["scopes"]["bot"])
+
+
 def test_commands_and_shortcuts_are_those_of_the_handlers() -> None:
     features = manifest(Heard().handlers(), "socket")["features"]
     assert [command["command"] for command in features["slash_commands"]] == ["/incident"]

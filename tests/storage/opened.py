@@ -12,6 +12,7 @@ from typing import Any, cast
 from sqlalchemy import text
 
 from bot.domain.ledger import Entry
+from bot.ledger.subjects import SubjectKeys
 from bot.ports import Transaction
 from bot.storage.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
@@ -20,7 +21,8 @@ from tests.fakes import FakeClock
 @asynccontextmanager
 async def opened(folder: Path, clock: FakeClock | None = None) -> AsyncIterator[SqliteDatabase]:
     """Open the database of a folder, and close it."""
-    database = SqliteDatabase(folder / "tocsin.db", clock or FakeClock())
+    keys = SubjectKeys(folder / "keys")
+    database = SqliteDatabase(folder / "tocsin.db", clock or FakeClock(), keys)
     database.open()
     try:
         yield database

@@ -6,13 +6,19 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.domain.audits import Verdict
 from bot.domain.errors import Unreadable
-from bot.storage.sqlite import SqliteDatabase, read_entries, verify_file
-from tests.fakes import FakeClock
+from bot.domain.ledger import Entry
+from bot.ledger.subjects import SubjectKeys
+from bot.storage.sqlite import SqliteDatabase, verify_file
+from bot.storage.sqlite import read_entries as entries_of
+from tests.fakes import NOON, FakeClock
 from tests.storage.opened import entry, opened
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +41,16 @@ asyncio.run(main())
 """
 
 
+def checked(path: Path) -> Verdict:
+    """Verify a database with the keys that stand beside it."""
+    return verify_file(path, SubjectKeys(path.parent / "keys"))
+
+
+def read_entries(path: Path, *, incident: str, last: int) -> Any:
+    """Show a database with the keys that stand beside it."""
+    return entries_of(path, SubjectKeys(path.parent / "keys"), incident=incident, last=last)
+
+
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a closed database file with some entries."""
@@ -52,6 +68,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(sealed: Path, tmp_path: Path) -> Path:
+    shutil.copytree(sealed.parent / "keys", tmp_path / "keys")
     return Path(shutil.copy(sealed, tmp_path / "copy.db"))
 
 
@@ -62,7 +79,7 @@ async def test_fifty_at_once_leave_one_tree(database: SqliteDatabase) -> None:
             await tx.ledger.append(entry(number))
 
     await asyncio.gather(*(append(n) for n in range(50)))
-    verdict = await database.verify_ledger()
+    verdict = await database.archive.verify()
     assert (verdict.ok, verdict.entries) == (True, 100)
 
 
@@ -77,7 +94,7 @@ async def test_entries_of_one_transaction_are_neighbours(
 
     await asyncio.gather(*(append(n) for n in range(10)))
     shown = read_entries(tmp_path / "tocsin.db", incident="INC-1", last=30)
-    groups = [e["body"]["group"] for e in shown]  # type: ignore[index]  # a mapping
+    groups = [e["body"]["group"] for e in shown]
     assert groups == [f"g{n}" for n in range(10) for _ in range(3)]
 
 
@@ -87,7 +104,7 @@ async def test_an_entry_is_in_the_tree_as_soon_as_its_transaction_is_left(
     for number in range(20):
         async with database.transaction() as tx:
             await tx.ledger.append(entry(number))
-        verdict = verify_file(tmp_path / "tocsin.db")
+        verdict = checked(tmp_path / "tocsin.db")
         assert (verdict.ok, verdict.entries) == (True, number + 1)
 
 
@@ -95,7 +112,7 @@ def test_two_processes_seal_one_tree(tmp_path: Path) -> None:
     commands = [[sys.executable, "-c", APPENDER, str(tmp_path)]] * 2
     both = [subprocess.Popen(command, cwd=ROOT) for command in commands]
     assert [process.wait(60) for process in both] == [0, 0]
-    verdict = verify_file(tmp_path / "tocsin.db")
+    verdict = checked(tmp_path / "tocsin.db")
     assert (verdict.ok, verdict.entries) == (True, 200)
 
 
@@ -104,8 +121,8 @@ async def test_two_databases_in_turn_seal_one_tree(tmp_path: Path) -> None:
         for number in range(20):
             async with (one if number % 3 else other).transaction() as tx:
                 await tx.ledger.append(entry(number))
-        assert (await one.verify_ledger()).entries == 20
-        assert (await other.verify_ledger()).ok
+        assert (await one.archive.verify()).entries == 20
+        assert (await other.archive.verify()).ok
 
 
 async def test_time_in_the_ledger_never_runs_backwards(database: SqliteDatabase) -> None:
@@ -115,11 +132,11 @@ async def test_time_in_the_ledger_never_runs_backwards(database: SqliteDatabase)
         clock.advance(seconds=seconds)
         async with database.transaction() as tx:
             await tx.ledger.append(entry())
-    assert (await database.verify_ledger()).ok
+    assert (await database.archive.verify()).ok
 
 
 def test_an_untouched_file_holds(copy: Path) -> None:
-    verdict = verify_file(copy)
+    verdict = checked(copy)
     assert (verdict.ok, verdict.entries) == (True, ENTRIES)
 
 
@@ -137,7 +154,7 @@ def test_every_flipped_byte_of_an_entry_in_the_file_is_found_and_named(
             bad = bytearray(good)
             bad[at + offset] ^= 0x01
             copy.write_bytes(bad)
-            verdict = verify_file(copy)
+            verdict = checked(copy)
             assert verdict.fault is not None, (seq, column, offset)
             assert verdict.fault.index == seq, (seq, column, offset, verdict.fault)
             tried += 1
@@ -169,7 +186,7 @@ def test_every_flipped_bit_of_the_page_of_entries_is_found_without_a_traceback(
         bad = bytearray(good)
         bad[place] ^= 0x10
         copy.write_bytes(bad)
-        if verify_file(copy).ok and _cells_or_none(copy) != _cells(sealed):
+        if checked(copy).ok and _cells_or_none(copy) != _cells(sealed):
             missed.append(place - start)
     assert missed == []
 
@@ -238,15 +255,46 @@ def _swap_with_nodes(path: Path) -> None:
 )
 def test_tampering_is_found_and_named(copy: Path, edit: Callable[[Path], None], index: int) -> None:
     edit(copy)
-    verdict = verify_file(copy)
+    verdict = checked(copy)
     assert verdict.fault is not None
     assert verdict.fault.index == index, verdict.fault
 
 
-def test_an_erased_body_is_no_tampering(copy: Path) -> None:
+def test_a_body_that_is_gone_without_an_erasure_is_found(copy: Path) -> None:
     _edit("UPDATE ledger_entries SET body = NULL, salt = NULL WHERE seq = 2")(copy)
+    fault = checked(copy).fault
+    assert fault is not None
+    assert (fault.index, "erasure" in fault.reason) == (2, True)
+
+
+async def test_an_erasure_is_no_tampering(tmp_path: Path) -> None:
+    async with opened(tmp_path) as database:
+        for number in range(5):
+            async with database.transaction() as tx:
+                await tx.ledger.append(entry(number))
+        async with database.transaction() as tx:
+            gone = list(await tx.ledger.telling_of("person:U1"))
+            await tx.ledger.erase(gone)
+            told = Entry(
+                type="privacy.erased", actor="system", at=NOON, outcome="5", body={"entries": gone}
+            )
+            await tx.ledger.append(told)
+        SubjectKeys(tmp_path / "keys").erase("person:U1")
+    verdict = checked(tmp_path / "tocsin.db")
+    assert (verdict.ok, verdict.entries, verdict.erased) == (True, 6, 5)
+
+
+async def test_nothing_about_a_person_stands_in_the_file_in_the_clear(tmp_path: Path) -> None:
+    async with opened(tmp_path) as database, database.transaction() as tx:
+        await tx.ledger.append(replace(entry(), body={"said": "Priya restarted it"}))
+    assert b"Priya" not in (tmp_path / "tocsin.db").read_bytes()
+    [shown] = read_entries(tmp_path / "tocsin.db", incident="", last=1)
+    assert shown["body"] == {"actor": "person:U1", "said": "Priya restarted it"}
+
+
+def test_without_the_keys_bodies_are_hidden_and_the_tree_still_holds(copy: Path) -> None:
     verdict = verify_file(copy)
-    assert (verdict.ok, verdict.erased) == (True, 1)
+    assert (verdict.ok, verdict.entries, verdict.hidden) == (True, ENTRIES, ENTRIES)
 
 
 def test_the_newest_entries_are_shown_oldest_first(copy: Path) -> None:
@@ -259,7 +307,7 @@ def test_what_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a database, but long enough to look at" * 30)
     with pytest.raises(Unreadable, match=r"notes\.txt: cannot be read: file is not a database"):
-        verify_file(path)
+        checked(path)
 
 
 def test_an_entry_that_is_no_json_is_named_when_shown(copy: Path) -> None:

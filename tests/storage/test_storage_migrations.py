@@ -72,7 +72,7 @@ async def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as database, database.transaction() as tx:
         await tx.ledger.append(entry())
     async with opened(tmp_path) as database:
-        assert (await database.verify_ledger()).entries == 1
+        assert (await database.archive.verify()).entries == 1
 
 
 async def test_two_that_start_at_once_on_an_empty_folder_both_come_up(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_two_that_start_at_once_on_an_empty_folder_both_come_up(tmp_path: 
     for number, database in enumerate(databases):
         async with database.transaction() as tx:
             await tx.ledger.append(entry(number))
-    assert (await databases[0].verify_ledger()).entries == 4
+    assert (await databases[0].archive.verify()).entries == 4
     for database in databases:
         await database.close()
 

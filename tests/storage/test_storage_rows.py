@@ -14,8 +14,9 @@ from bot.domain.events import Happening
 from bot.domain.incidents import IncidentId, Milestone, MilestoneKind, reach
 from bot.domain.people import ChannelId
 from bot.domain.runs import RunId
+from bot.domain.switches import Halt
 from bot.domain.timeline import TimelineEntry, TimelineKind
-from bot.ports import Halt, MessageRef, Posted
+from bot.ports import MessageRef, Posted
 from bot.storage.sqlite import SqliteDatabase
 from tests import incident_records as records
 from tests.fakes import NOON
@@ -32,11 +33,11 @@ async def test_times_come_back_in_utc_whatever_zone_they_had(database: SqliteDat
         await tx.deliveries.add(delivery)
         await tx.groups.save(group)
         await tx.timeline.add(TimelineEntry(subject="x", at=there, kind=TimelineKind.NOTE, text=""))
-        await tx.switches.set(Halt(by="person:U1", at=there, reason="drill"))
+        await tx.switches.pull(Halt(by="person:U1", at=there, reason="drill"))
     async with database.reading() as view:
         found = await view.deliveries.get("d")
         [told] = await view.timeline.of(["x"])
-        halt = await view.switches.halted()
+        [halt] = await view.switches.pulled()
         seen = (await view.groups.get(group.id)).first_seen
     assert found == replace(delivery, received_at=NOON)
     assert halt is not None
@@ -154,12 +155,13 @@ async def test_messages_are_found_by_key_and_by_place(database: SqliteDatabase) 
 async def test_the_kill_switch_is_pulled_and_released(database: SqliteDatabase) -> None:
     halt = Halt(by="person:U1", at=NOON, reason="drill")
     async with database.transaction() as tx:
-        assert await tx.switches.halted() is None
-        await tx.switches.set(halt)
-        await tx.switches.set(replace(halt, reason="again"))
-        assert await tx.switches.halted() == replace(halt, reason="again")
-        await tx.switches.set(None)
-        assert await tx.switches.halted() is None
+        assert await tx.switches.pulled() == []
+        await tx.switches.pull(halt)
+        await tx.switches.pull(replace(halt, reason="again"))
+        assert await tx.switches.pulled() == [replace(halt, reason="again")]
+        await tx.switches.release("global")
+        assert await tx.switches.pulled() == []
+        assert await tx.switches.epoch() == 3
 
 
 async def test_events_are_due_in_their_order_until_done(database: SqliteDatabase) -> None:

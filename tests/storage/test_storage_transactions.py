@@ -33,7 +33,7 @@ async def test_an_error_rolls_everything_of_its_transaction_back(database: Sqlit
     with pytest.raises(ValueError, match="no"):
         await fail()
     assert await count(database, "a") == 0
-    assert (await database.verify_ledger()).entries == 0
+    assert (await database.archive.verify()).entries == 0
     async with database.transaction(once="r1") as tx:
         await tx.slots.take("a", "1")
     assert await count(database, "a") == 1
@@ -55,7 +55,7 @@ async def test_a_failing_transaction_does_not_take_its_group_along(
     good = [n for n, result in enumerate(results) if result is None]
     assert good == [n for n in range(30) if n % 3 and n % 5]
     assert await count(database, "group") == len(good)
-    verdict = await database.verify_ledger()
+    verdict = await database.archive.verify()
     assert verdict.ok
     assert verdict.entries == len(good)
 
@@ -100,7 +100,7 @@ async def test_a_failing_commit_fails_all_of_its_group(database: SqliteDatabase)
     assert await count(database, "group") == 0
     for number in (0, 1, 3):
         await write(number)  # its request was not written down either
-    verdict = await database.verify_ledger()
+    verdict = await database.archive.verify()
     assert (verdict.ok, verdict.entries) == (True, 4)
 
 
@@ -134,7 +134,7 @@ async def test_a_full_disk_is_told_to_everyone_it_concerns(database: SqliteDatab
     async with database.transaction() as tx:
         await execute(tx, "PRAGMA max_page_count = 1000000")
     await small(4)
-    verdict = await database.verify_ledger()
+    verdict = await database.archive.verify()
     assert (verdict.ok, verdict.entries) == (True, len(told) + 1)
 
 
@@ -166,7 +166,7 @@ async def test_one_request_has_one_effect_whatever_the_number_of_tasks(
     results = await asyncio.gather(*(press() for _ in range(50)), return_exceptions=True)
     assert [r for r in results if r is None] == [None]
     assert sum(isinstance(r, AlreadyDone) for r in results) == 49
-    assert (await database.verify_ledger()).entries == 1
+    assert (await database.archive.verify()).entries == 1
 
 
 async def test_one_request_has_one_effect_across_two_processes_files(
@@ -204,7 +204,7 @@ async def test_a_hundred_open_readers_do_not_hold_up_the_loop(database: SqliteDa
 
     async def read() -> None:
         async with database.reading() as view:
-            await view.switches.halted()
+            await view.switches.pulled()
             await everyone.wait()
 
     tasks = [asyncio.create_task(read()) for _ in range(100)]

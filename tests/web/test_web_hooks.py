@@ -89,7 +89,7 @@ async def test_what_cannot_be_read_is_refused_with_its_field_and_kept(
     assert kept.body == (body if isinstance(body, bytes) else json.dumps(body).encode())
     assert kept.reason == answer.json()["error"]
     assert not await web.firing()
-    assert (await web.database.verify_ledger()).entries == 1
+    assert (await web.database.archive.verify()).entries == 1
     with pytest.raises(Unreadable, match=re.escape(kept.reason[:12])):
         await web.receiver.replay(kept)
 
@@ -231,7 +231,7 @@ async def test_hostile_labels_are_stored_as_the_text_they_are(web: Receiving) ->
     assert stored["who"] == labels["who"]
     assert stored["nul"] == "a\ufffdb"
     assert stored["half"] == "\ufffd"
-    assert (await web.database.verify_ledger()).ok
+    assert (await web.database.archive.verify()).ok
 
 
 async def test_raw_halves_of_surrogate_pairs_are_replaced(web: Receiving) -> None:
@@ -459,7 +459,7 @@ async def test_a_full_disk_is_a_500_and_nothing_is_said_to_be_taken(tmp_path: Pa
         assert sorted(a.json()["delivery"] for a in taken) == sorted(
             delivery.id for delivery in await web.taken()
         )
-        assert (await web.database.verify_ledger()).ok
+        assert (await web.database.archive.verify()).ok
 
 
 # Over a real connection.

@@ -32,7 +32,7 @@ async def test_a_stream_of_alerts_becomes_few_cards_that_tell_the_truth(tmp_path
             groups = {
                 id: await view.groups.get(GroupId(id)) for id in {q.happening.subject for q in due}
             }
-        verdict = await web.database.verify_ledger()
+        verdict = await web.database.archive.verify()
     assert len(due) == len(webhooks)
     assert verdict.ok
     _check(webhooks, list(groups.values()))

@@ -9,9 +9,18 @@ from bot.practice.shapes import user_json, usergroup_json
 
 def _shown(call: Call, person: Person) -> Json:
     shown = user_json(call.state, person)
-    if "users:read.email" in call.app.scopes and person.email:
+    if person.team:
+        # Only who shares no channel with the app is a stranger to Slack; who does
+        # share one is told by the team alone.
+        shown["is_stranger"] = not _shares_a_channel(call, person)
+    elif "users:read.email" in call.app.scopes and person.email:
         shown["profile"]["email"] = person.email
     return shown
+
+
+def _shares_a_channel(call: Call, person: Person) -> bool:
+    both = {person.id, call.app.bot_user_id}
+    return any(both <= set(channel.members) for channel in call.state.channels.values())
 
 
 def info(call: Call) -> Json:
@@ -30,10 +39,10 @@ def list_all(call: Call) -> Json:
 
 
 def by_email(call: Call) -> Json:
-    """Find a member by email address."""
+    """Find a member by email address; not who left, and nobody of another workspace."""
     wanted = call.required("email").lower()
     for person in call.state.people.values():
-        if person.email.lower() == wanted:
+        if person.email.lower() == wanted and not person.deleted and not person.team:
             return {"user": _shown(call, person)}
     raise SlackError("users_not_found")
 

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from bot.domain.approvals import Place
-from bot.domain.people import ChannelId
+from bot.domain.alerts import Severity
+from bot.domain.approvals import ANYONE, Place
+from bot.domain.people import ChannelId, Role
 from bot.domain.runs import RunState
 from bot.plugin import PluginContext
 from bot.ports import MessageRef
@@ -18,7 +19,7 @@ from bot.storage.sqlite import SqliteDatabase
 from plugins.runbooks.asking import MOST_ASKED, Asking
 from tests.fakes import FakeChat, FakeClock
 from tests.plugins.runbooks.runbook_samples import DANA, EVE, run
-from tests.stage import text_of
+from tests.stage import stage_in, text_of
 
 PLAN = MessageRef(channel=ChannelId("C9"), id="plan")
 
@@ -94,3 +95,35 @@ async def test_a_run_that_moves_on_costs_no_calls_for_those_who_know_it(
     for _ in range(5):
         await asking.update(waiting(), PLAN)
     assert chat.calls.count("direct") == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "asked"),
+    (
+        ("team:payments", {EVE.id, "U9"}),
+        ("role:commander", {"U8"}),
+        ("role:scribe", set()),
+        ("nobody", set()),
+        (ANYONE, set()),
+    ),
+)
+async def test_teams_and_roles_are_asked_by_their_people(
+    tmp_path: Path, group: str, asked: set[str]
+) -> None:
+    async with stage_in(tmp_path) as stage:
+        zoe = stage.chat.add_person("U8", "Zoe")
+        for person in (DANA, EVE):
+            stage.chat.people[person.id] = person
+        stage.chat.user_groups = {
+            "payments": [stage.chat.add_person("U9", "Ann").id],
+            "payments-oncall": [EVE.id, DANA.id],
+        }
+        made = await stage.context.incidents.declare(
+            "Orders fail", Severity.SEV2, service="checkout", by=stage.by(zoe)
+        )
+        await stage.context.incidents.claim_role(made.id, Role.COMMANDER, by=stage.by(zoe))
+        requested = waiting(incident=made.id)
+        quorum = (Place(group=group),)
+        requested = replace(requested, approval=replace(requested.approval, quorum=quorum))
+        await Asking(stage.context).update(requested, PLAN)
+        assert {post.key.removeprefix("ask:r1:") for post in stage.chat.posts} == asked

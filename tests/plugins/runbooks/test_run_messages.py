@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from bot.domain.messages import (
     Elapsed,
     Facts,
     Heading,
+    Mention,
     Message,
     Moment,
     Paragraph,
@@ -22,10 +24,12 @@ from bot.domain.messages import (
     Span,
     Tone,
 )
-from bot.domain.runs import Fact, Plan, RunState, StepState
+from bot.domain.people import BOT
+from bot.domain.runs import Fact, Plan, Run, RunState, StepState
 from bot.slack.blocks import render
 from bot.slack.forms import Opened, render_form
-from plugins.runbooks.messages import run_message, whole_plan
+from plugins.runbooks.consent import DENY, denial_form
+from plugins.runbooks.messages import HALT, run_message, whole_plan
 from plugins.runbooks.steps import measured
 from tests.plugins.runbooks.runbook_samples import (
     DANA,
@@ -123,7 +127,7 @@ def test_progress_counts_each_group_and_anyone() -> None:
 def test_an_approved_run_names_the_approver_and_can_be_stopped() -> None:
     message = draw(approved(RunState.APPROVED))
     assert "Approved by Eve" in text(message)
-    assert list(buttons(message)) == ["Stop"]
+    assert list(buttons(message)) == ["Stop", "Halt…"]
 
 
 def test_a_running_step_shows_its_time() -> None:
@@ -155,7 +159,7 @@ def test_no_value_is_not_shown_as_a_number() -> None:
 def test_a_run_that_is_being_stopped_offers_no_second_stop() -> None:
     message = draw(approved(RunState.RUNNING, stop_requested_by=DANA))
     assert "It is being stopped" in text(message)
-    assert buttons(message) == {}
+    assert list(buttons(message)) == ["Halt…"]
 
 
 def test_success_is_green_and_can_be_undone_where_there_is_an_undo() -> None:
@@ -244,6 +248,138 @@ def test_a_plan_too_long_for_a_message_is_read_in_a_form_and_nothing_is_cut() ->
 @pytest.mark.parametrize("state", list(RunState))
 def test_a_run_without_plan_or_approval_can_be_drawn_in_any_state(state: RunState) -> None:
     assert draw(replace(run(state), plan=None, approval=None, records=())).summary
+
+
+def governed(**changes: Any) -> Plan:
+    return replace(plan(), policies=("service-wide", "trial"), **changes)
+
+
+def test_a_plan_says_who_may_feel_it_and_which_rules_decided() -> None:
+    touched = governed(touches=("checkout", "storefront", "cart"))
+    shown = text(draw(run(RunState.AWAITING, plan=touched)))
+    assert "May be felt by: storefront, cart (2 services)" in shown
+    assert "decided by service-wide, trial" in shown
+    alone = text(draw(run(RunState.AWAITING, plan=governed(touches=("checkout",)))))
+    assert "May be felt by" not in alone
+
+
+def test_very_many_services_are_counted_rather_than_named() -> None:
+    many = governed(touches=("checkout", *(f"service-{n}" for n in range(40))))
+    shown = text(draw(run(RunState.AWAITING, plan=many)))
+    assert "service-5 and 34 more (40 services)" in shown
+    assert "service-6" not in shown
+
+
+def test_both_expiries_and_those_who_have_approved_so_far_are_shown() -> None:
+    waiting = run(RunState.AWAITING)
+    assert waiting.approval is not None
+    yes = Answer(person=EVE, approve=True, at=NOW)
+    quorum = (Place(group="", count=2, teams_differ=True),)
+    approval = replace(waiting.approval, quorum=quorum, answers=(yes,))
+    message = draw(replace(waiting, approval=approval))
+    shown = text(message)
+    assert "of 2 from anyone but the requester, of different teams" in shown
+    assert "Approved so far by: Eve" in shown
+    assert "Answer by: (time)" in shown
+    assert "Then to start within: 10 min" in shown
+    assert not any(isinstance(span, Mention) for span in spans(message))
+
+
+def spans(message: Message) -> list[Span]:
+    rows = [p.spans for p in message.parts if isinstance(p, Paragraph | Quiet)]
+    pairs = [v for p in message.parts if isinstance(p, Facts) for _, v in p.pairs]
+    return [span for row in (*rows, *pairs) for span in row]
+
+
+def vetoable() -> Run:
+    frozen = replace(plan(), quorum=(), veto_seconds=120, change_type="normal")
+    made = run(RunState.AWAITING, plan=frozen, requester=BOT)
+    assert made.approval is not None
+    until = NOW + timedelta(seconds=120)
+    return replace(made, approval=replace(made.approval, quorum=(), veto_until=until))
+
+
+def test_what_begins_by_itself_says_when_and_can_be_stopped_with_a_reason() -> None:
+    made = vetoable()
+    message = draw(made)
+    shown = text(message)
+    assert "Tocsin does this by itself at (time), 2 min after it was planned, unless" in shown
+    assert "Needs" not in shown
+    assert message.summary == "Runbook “Worker is stuck”: begins by itself unless somebody stops it"
+    (veto,) = buttons(message).values()
+    assert (veto.label, veto.interaction) == ("Stop it…", DENY)
+    assert veto.value == f"r1:{plan_of(made).digest}"
+    form = denial_form(veto.value, made)
+    assert (form.title, form.submit) == ("Stop it", "Stop it")
+
+
+def plan_of(made: Run) -> Plan:
+    assert made.plan is not None
+    return made.plan
+
+
+def test_a_run_that_nobody_stopped_does_not_claim_an_approval() -> None:
+    shown = text(draw(replace(vetoable(), state=RunState.APPROVED)))
+    assert "Nobody stopped it. It starts now." in shown
+    assert "Approved" not in shown
+
+
+def test_broken_glass_and_standing_authorisations_are_marked() -> None:
+    glass = governed(quorum=(), break_glass="g1", change_type="emergency")
+    shown = text(draw(run(RunState.RUNNING, plan=glass)))
+    assert "Emergency change under broken glass." in shown
+    assert "emergency change" in shown
+    standard = governed(quorum=(), pre_authorised="a1", change_type="standard")
+    shown = text(draw(run(RunState.APPROVED, plan=standard)))
+    assert "Standard change. Two people authorised it in advance." in shown
+    assert "It needed no approval. It starts now." in shown
+    needed = governed(pre_authorised="a1", change_type="standard")
+    assert "Standard change." not in text(draw(run(RunState.AWAITING, plan=needed)))
+
+
+def test_a_point_of_no_return_is_seen_before_and_during_the_run() -> None:
+    final = plan(planned_step(commit_point=True))
+    assert "There is no way back after this step" in text(draw(run(RunState.AWAITING, plan=final)))
+    assert "· no way back" in text(draw(run(RunState.RUNNING, plan=final)))
+    long = plan(*(planned_step(id=f"s{n}", diff="d" * 900, commit_point=n == 7) for n in range(9)))
+    shown = text(draw(run(RunState.AWAITING, plan=long)))
+    assert shown.count("no way back") == 1
+
+
+def rolled_out(*states: StepState) -> Run:
+    waves = (1, 2, 2, 3, 3, 3, 3)
+    steps = tuple(
+        planned_step(id=f"s.{n}", title=f"Restart: c{n}", wave=wave, targets=(f"c{n}",), out_of=9)
+        for n, wave in enumerate(waves)
+    )
+    told = {f"s.{n}": state for n, state in enumerate(states)}
+    made = run(RunState.RUNNING, plan=plan(*steps), position=len(states) - 1)
+    records = tuple(replace(r, state=told.get(r.id, StepState.WAITING)) for r in made.records)
+    return replace(made, records=records)
+
+
+def test_a_rollout_shows_its_targets_waves_and_how_they_stand() -> None:
+    made = rolled_out(StepState.DONE, StepState.DONE, StepState.FAILED)
+    shown = text(draw(replace(made, state=RunState.AWAITING)))
+    assert "Targets: 7 of 9, in waves of 1, 2, 4: c0, c1, c2, c3, c4, c5 and 1 more" in shown
+    shown = text(draw(made))
+    assert "Rollout: 2 done, 1 failed, 4 waiting" in shown
+    assert "Failed  3. Restart: c2 · wave 2" in shown
+    assert "4 skipped" in text(draw(replace(made, state=RunState.FAILED)))
+
+
+def test_every_target_of_one_step_is_seen_by_approvers() -> None:
+    names = tuple(f"db-{n}.internal" for n in range(32))
+    shown = text(draw(run(RunState.AWAITING, plan=plan(planned_step(targets=names)))))
+    assert all(name in shown for name in names)
+
+
+def test_the_kill_switch_is_beside_stop_and_asks_first() -> None:
+    halt = buttons(draw(approved(RunState.RUNNING)))["Halt…"]
+    assert (halt.interaction, halt.value) == (HALT, "r1")
+    assert halt.confirm is not None
+    assert "service:checkout" in halt.confirm.text
+    assert "Halt…" not in buttons(draw(approved(RunState.SUCCEEDED)))
 
 
 def test_drawing_twice_gives_the_same_message() -> None:

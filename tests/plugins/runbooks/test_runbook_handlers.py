@@ -10,13 +10,14 @@ from typing import Any, cast
 import pytest
 
 from bot.domain.alerts import AlertStatus, Severity
+from bot.domain.breakers import BreakerRules
 from bot.domain.catalog import Catalog, Service
 from bot.domain.documents import Document, Hit
 from bot.domain.errors import NotFound, Refused
 from bot.domain.events import RunChanged
 from bot.domain.incidents import Incident, IncidentId, IncidentStatus
 from bot.domain.messages import Button, Buttons, FieldErrors, Form, Message, SelectField, TextField
-from bot.domain.people import Caller, ChannelId, Person
+from bot.domain.people import Caller, ChannelId, Person, PersonId
 from bot.domain.runs import Run, RunId, RunState
 from bot.plugin import (
     Channels,
@@ -28,11 +29,18 @@ from bot.plugin import (
 )
 from bot.ports import ChatError, MessageRef, Posted
 from bot.services.alerts import AlertService
+from bot.services.autonomy import AutonomyService
+from bot.services.brakes import Brakes
+from bot.services.emergencies import EmergencyService
 from bot.services.incidents import IncidentService
+from bot.services.people import PeopleService
 from bot.services.posts import PostService
 from bot.services.runs import RunService
+from bot.services.switches import SwitchService
+from bot.services.timelines import TimelineService
 from bot.storage.sqlite import SqliteDatabase
 from plugins.runbooks.plugin import Runbooks
+from tests.fakes import FakeCalendars
 from tests.plugins.runbooks.runbook_samples import (
     DANA,
     EVE,
@@ -92,8 +100,11 @@ class TalkingChat:
         self.posts: list[tuple[str, ChannelId, MessageRef | None, Message]] = []
         self.updates: list[Message] = []
 
-    async def groups_of(self, person: str, among: Collection[str]) -> frozenset[str]:
-        return frozenset(among) & ({"payments-oncall"} if person == EVE.id else set())
+    async def groups_of(self, person: str) -> frozenset[str]:
+        return frozenset({"payments-oncall"} if person == EVE.id else set())
+
+    async def member(self, person: str) -> Person:
+        return {each.id: each for each in (DANA, EVE)}[PersonId(person)]
 
     async def members_of(self, group: str) -> Sequence[str]:
         return ()
@@ -167,6 +178,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             for name in ("checkout", "search")
         }
     )
+    emergencies = EmergencyService(database, clock)
     knowledge = SimpleNamespace(
         runbooks={book.id: book for book in (STUCK, READ_ONLY)}, catalog=catalog
     )
@@ -179,7 +191,15 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             clock=clock,
             alerts=AlertService(database, clock),
             incidents=IncidentService(database, clock),
-            runs=RunService(database, clock),
+            runs=RunService(
+                database, clock, emergencies=emergencies, brakes=Brakes(BreakerRules())
+            ),
+            emergencies=emergencies,
+            autonomy=AutonomyService(database, clock),
+            switches=SwitchService(database, clock),
+            timelines=TimelineService(database, clock),
+            people=PeopleService(cast(Any, chat), catalog),
+            calendars=FakeCalendars(),
             posts=PostService(database, cast(Any, chat)),
             channels=lambda: Channels(alerts=ChannelId("C-alerts")),
         ),
@@ -332,6 +352,20 @@ async def test_a_waiting_run_is_cancelled(world: World) -> None:
         await world.press("runbooks.happened", "r1")
     with pytest.raises(NotFound):
         await world.press("runbooks.not_happened", "ghost")
+
+
+async def test_the_kill_switch_of_the_runs_service_is_pulled_from_its_message(
+    world: World,
+) -> None:
+    await world.keep(run(RunState.RUNNING))
+    reply = await world.press("runbooks.halt", "r1", EVE)
+    assert "The kill switch of service:checkout is pulled by Eve." in reply.summary
+    (halt,) = await world.context.switches.state()
+    assert (halt.scope, halt.by) == ("service:checkout", "Eve")
+    with pytest.raises(Refused, match="Only full members"):
+        await world.press("runbooks.halt", "r1", replace(EVE, stranger=True))
+    with pytest.raises(NotFound):
+        await world.press("runbooks.halt", "ghost")
 
 
 def changed(made: Run) -> RunChanged:

@@ -284,34 +284,6 @@ async def test_the_shortcut_asks_elsewhere_which_incident_is_meant(
         await stage.press(plugin, KEEP, by=stage.dana, message=gone)
 
 
-async def test_anyone_stops_all_actions_and_everybody_sees_it(
-    stage: Stage, plugin: Warroom
-) -> None:
-    reply = await stage.type(
-        plugin, "halt it makes things worse", by=stage.ravi, channel=stage.alerts
-    )
-    assert "pulled by Ravi Sen" in text_of(reply)
-    again = await stage.type(plugin, "halt", by=stage.dana, channel=stage.alerts)
-    assert "pulled by Ravi Sen" in text_of(again)
-    (post,) = stage.chat.posts
-    assert "it makes things worse" in text_of(post.message)
-    await stage.type(plugin, "release", by=stage.dana, channel=stage.alerts)
-    assert await stage.context.switches.state() is None
-    assert "Dana Ito released" in text_of(post.message)
-    with pytest.raises(Refused, match="is not pulled"):
-        await stage.type(plugin, "release", by=stage.dana, channel=stage.alerts)
-
-
-async def test_the_switch_works_while_the_chat_platform_does_not(
-    stage: Stage, plugin: Warroom
-) -> None:
-    stage.chat.fail("post", "fatal_error")
-    await stage.type(plugin, "halt", by=stage.ravi, channel=stage.alerts)
-    halt = await stage.context.switches.state()
-    assert halt is not None
-    assert halt.reason == "no reason given"
-
-
 async def test_a_message_that_cannot_be_marked_is_on_the_timeline_all_the_same(
     stage: Stage, plugin: Warroom, room: ChannelId
 ) -> None:

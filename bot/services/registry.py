@@ -1,0 +1,90 @@
+"""The registry of actions, and how they are asked without changing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeVar
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from bot.domain.actions import Action, ActionFailed, Arguments, Effect, Risk
+from bot.domain.errors import Refused
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+SUMMARY_LENGTH = 2000
+
+
+class Registry:
+    """All actions by reference (`name@major`)."""
+
+    def __init__(self, actions: Iterable[Action]) -> None:
+        self._actions: dict[str, Action] = {}
+        for action in actions:
+            if action.reference in self._actions:
+                raise ValueError(f"two actions are called {action.reference}")
+            if action.effect is not Effect.READ and action.risk is Risk.R0:
+                raise ValueError(f"{action.reference} changes things, so its risk is R1 at least")
+            Draft202012Validator.check_schema(dict(action.arguments))
+            self._actions[action.reference] = action
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """Return every action by its reference."""
+        return self._actions
+
+    def get(self, reference: str) -> Action:
+        """Return an action.
+
+        Raises:
+            Refused: there is none of that name and version.
+        """
+        action = self._actions.get(reference)
+        if action is None:
+            raise Refused(f"There is no action {reference}; is its plugin enabled?")
+        return action
+
+
+def check_arguments(action: Action, arguments: Arguments) -> None:
+    """Hold arguments against the action's JSON Schema.
+
+    Raises:
+        Refused: they do not fit; the sentence names the argument.
+    """
+    validator = Draft202012Validator(dict(action.arguments))
+    fault = best_match(validator.iter_errors(dict(arguments)))
+    if fault is not None:
+        where = "/".join(str(part) for part in fault.path) or "arguments"
+        raise Refused(f"{action.reference}: {where}: {fault.message[:200]}")
+
+
+async def answer(what: str, ask: Callable[[], Awaitable[T]], *, timeout: float) -> T:
+    """Wait for a read-only answer; whatever goes wrong is a failure with a reason.
+
+    An error nobody expected must not break the run off that asked: a
+    verification would be repeated for ever.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return await ask()
+    except Refused as no:
+        raise Refused(clean(no.reason)) from no
+    except ActionFailed as no:
+        raise ActionFailed(clean(no.reason)) from no
+    except TimeoutError as late:
+        raise ActionFailed(f"{what} gave no answer within {timeout:g} s") from late
+    except Exception as error:
+        log.exception("%s broke off", what)
+        raise ActionFailed(clean(f"{what} broke off: {type(error).__name__}: {error}")) from error
+
+
+def clean(text: str) -> str:
+    """Return foreign text as the record can hold it: no lone surrogates, not endless.
+
+    What a target answers must never keep the outcome of an effect from being written.
+    """
+    return text.encode("utf-8", "replace").decode()[:SUMMARY_LENGTH]

@@ -1,0 +1,94 @@
+"""The ledger as it stands, to be read and proven, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from bot.domain.audits import Verdict
+from bot.domain.errors import NotFound
+from bot.domain.ledger import Sealed
+from bot.domain.merkle import consistency_proof, inclusion_proof, root_at
+from bot.ports import Privacy
+from bot.storage import ledger
+
+T = TypeVar("T")
+
+
+class StoredArchive:
+    """Reads the last committed state; each question is a view of its own."""
+
+    def __init__(self, engine: Engine, privacy: Privacy) -> None:
+        self._engine = engine
+        self._privacy = privacy
+
+    async def size(self) -> int:
+        """Return the number of entries."""
+        return await self._ask(ledger.size_of)
+
+    async def root(self, size: int) -> bytes:
+        """Return the root the tree had at some size."""
+        return await self._ask(lambda c: root_at(size, lambda level, at: ledger.node(c, level, at)))
+
+    async def inclusion(self, seq: int, size: int) -> Sequence[bytes]:
+        """Return the proof that an entry is in the tree of some size."""
+
+        def proof(connection: Connection) -> Sequence[bytes]:
+            return inclusion_proof(
+                seq, size, node=lambda level, at: ledger.node(connection, level, at)
+            )
+
+        return await self._ask(proof)
+
+    async def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """Return the proof that the tree only grew from one size to another."""
+
+        def proof(connection: Connection) -> Sequence[bytes]:
+            return consistency_proof(
+                old, new, node=lambda level, at: ledger.node(connection, level, at)
+            )
+
+        return await self._ask(proof)
+
+    async def entry(self, seq: int) -> Sealed:
+        """Return one entry, or raise NotFound."""
+        found = await self.entries(start=seq, before=seq + 1)
+        if not found:
+            raise NotFound(f"The ledger has no entry {seq}.")
+        return found[0]
+
+    async def entries(
+        self,
+        *,
+        start: int = 0,
+        before: int | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> Sequence[Sealed]:
+        """Return entries from `start` up to, not including, `before`."""
+        return await self._ask(
+            lambda c: list(
+                ledger.entries(
+                    c,
+                    self._privacy,
+                    start=start,
+                    before=before,
+                    limit=limit,
+                    newest_first=newest_first,
+                )
+            )
+        )
+
+    async def verify(self) -> Verdict:
+        """Verify the whole ledger."""
+        return await self._ask(lambda c: ledger.check(c, self._privacy))
+
+    async def _ask(self, question: Callable[[Connection], T]) -> T:
+        return await asyncio.to_thread(self._answer, question)
+
+    def _answer(self, question: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection, connection.begin():
+            return question(connection)
