@@ -45,12 +45,15 @@ def ledger_verify(
         list[str] | None,
         typer.Option(help="a verifier key (name+id+key) that you trust, or a file of them"),
     ] = None,
+    anchor: Annotated[
+        Path | None, typer.Option(help="an anchor's file that you fetched yourself")
+    ] = None,
     config: Config = None,
     database: Database = None,
 ) -> None:
     """Check the ledger: a bundle without anything else, or every entry of an installation."""
     if bundle is not None:
-        _verify_bundle(bundle, key or [])
+        _verify_bundle(bundle, key or [], anchor)
         return
     if database is not None:
         _verify_file(database, None)
@@ -99,14 +102,21 @@ def _compare(app: App) -> Sequence[str]:
     return unread
 
 
-def _verify_bundle(path: Path, given: Sequence[str]) -> None:
+def _verify_bundle(path: Path, given: Sequence[str], anchor: Path | None) -> None:
     from bot.calendars import windows_of  # noqa: PLC0415
+    from bot.ledger.anchors.paragraphs import notes_in  # noqa: PLC0415
     from bot.ledger.audits import verify_bundle  # noqa: PLC0415
     from bot.ledger.signing import verify_ed25519  # noqa: PLC0415
 
     if not path.exists():
         fail(f"{path}: there is no such bundle", USAGE)
-    audit = verify_bundle(path, keys=_keys(given), verify=verify_ed25519, calendars_at=windows_of)
+    try:
+        anchored = notes_in(anchor.read_bytes()) if anchor is not None else ()
+    except OSError as error:
+        fail(f"--anchor: {anchor}: {error.strerror}", USAGE)
+    audit = verify_bundle(
+        path, keys=_keys(given), verify=verify_ed25519, calendars_at=windows_of, anchored=anchored
+    )
     for line in audit.lines:
         print(line)
     raise typer.Exit(audit.exit_code)

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
-from sqlalchemy.exc import DatabaseError
 from sqlmodel import col
 
 from bot.domain.audits import Fault, Verdict, verify
@@ -41,6 +42,10 @@ _NODE = Prepared(
     select(col(NodeRow.hash)).where(
         col(NodeRow.level) == bindparam("level"), col(NodeRow.position) == bindparam("position")
     )
+)
+_ENTRIES = (
+    "SELECT seq, leaf, salt, body, subjects FROM ledger_entries"
+    " WHERE seq >= ? AND (? IS NULL OR seq < ?)"
 )
 # Bodies of the first version were stored as they are: a JSON object.
 PLAIN = b"{"
@@ -181,35 +186,34 @@ def entries(
     limit: int | None = None,
     newest_first: bool = False,
 ) -> Iterator[Sealed]:
-    """Return stored entries in order, one at a time, up to one that cannot be read."""
-    statement = select(
-        col(EntryRow.seq),
-        col(EntryRow.leaf),
-        col(EntryRow.salt),
-        col(EntryRow.body),
-        col(EntryRow.subjects),
-    ).where(col(EntryRow.seq) >= start)
-    if before is not None:
-        statement = statement.where(col(EntryRow.seq) < before)
-    order = col(EntryRow.seq).desc() if newest_first else col(EntryRow.seq)
-    for row in connection.execute(statement.order_by(order).limit(limit)):
-        yield _opened(row, privacy)
+    """Return stored entries in order, one at a time, up to one that cannot be read.
+
+    Straight from the driver: a whole log is read here, and SQLAlchemy's rows
+    cost as much as checking them.
+    """
+    order = "DESC" if newest_first else "ASC"
+    sql = f"{_ENTRIES} ORDER BY seq {order} LIMIT ?"
+    most = -1 if limit is None else limit
+    with closing(driver(connection).execute(sql, (start, before, before, most))) as rows:
+        for row in rows:
+            yield _opened(row, privacy)
 
 
-def _opened(row: Any, privacy: Privacy) -> Sealed:
+def _opened(row: tuple[Any, Any, Any, Any, Any], privacy: Privacy) -> Sealed:
     """Return an entry with its body, as far as its keys are here.
 
     A body that does not open with its key is handed on as it is: it cannot
     match its commitment, and so the fault is found where faults are looked for.
     """
-    subjects = tuple((row.subjects or "").split())
-    sealed = Sealed(seq=row.seq, leaf=row.leaf, salt=row.salt, body=row.body, subjects=subjects)
-    if not isinstance(row.body, bytes) or row.salt is None:
+    seq, leaf, salt, box, named = row
+    subjects = tuple((named or "").split())
+    sealed = Sealed(seq=seq, leaf=leaf, salt=salt, body=box, subjects=subjects)
+    if not isinstance(box, bytes) or salt is None:
         return sealed
-    if row.body.startswith(PLAIN):
+    if box.startswith(PLAIN):
         return replace(sealed, plain=True)
     try:
-        body = privacy.decrypt(row.body, subjects)
+        body = privacy.decrypt(box, subjects)
     except KeysElsewhere:
         return replace(sealed, body=None, hidden=True)
     except ValueError:
@@ -241,16 +245,16 @@ def check(connection: Connection, privacy: Privacy) -> Verdict:
 
 
 def _nodes(connection: Connection, problems: list[str]) -> dict[tuple[int, int], bytes]:
-    rows = connection.execute(select(col(NodeRow.level), col(NodeRow.position), col(NodeRow.hash)))
-    return {(row.level, row.position): row.hash for row in _readable(rows, problems)}
+    rows = driver(connection).execute("SELECT level, position, hash FROM ledger_nodes")
+    return {(level, position): hash for level, position, hash in _readable(rows, problems)}
 
 
 def _readable(rows: Iterable[T], problems: list[str]) -> Iterator[T]:
     """Return rows until one cannot be read, and note why."""
     try:
         yield from rows
-    except DatabaseError as error:
-        problems.append(str(error.orig))
+    except sqlite3.DatabaseError as error:
+        problems.append(str(error))
 
 
 def shown(

@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Connection as RawConnection
+from sqlite3 import DatabaseError as RawError
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -232,5 +233,7 @@ def _looked_at(path: Path, look: Callable[[Connection], T]) -> T:
             return look(connection)
     except DatabaseError as error:
         raise Unreadable(str(path), f"cannot be read: {error.orig}") from None
+    except RawError as error:
+        raise Unreadable(str(path), f"cannot be read: {error}") from None
     finally:
         engine.dispose()

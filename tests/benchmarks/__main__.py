@@ -5,14 +5,14 @@
 `search_eval` is left out, since it needs a folder of queries to be told.
 """
 
-from tests.benchmarks import deliveries, presses, starts
+from tests.benchmarks import deliveries, ledger, presses, starts
 from tests.benchmarks.figures import Figure, show
 
 
 def main() -> None:
     """Run them one after the other, so that none disturbs another."""
     figures: list[Figure] = []
-    for benchmark in (deliveries, starts, presses):
+    for benchmark in (deliveries, ledger, starts, presses):
         figures += benchmark.main()
     show(figures)
 

@@ -110,6 +110,7 @@ class Model:
     planned: dict[str, datetime] = field(default_factory=dict)
     began: dict[str, datetime] = field(default_factory=dict)
     pulled: dict[str, float] = field(default_factory=dict)
+    wishes: dict[str, set[str]] = field(default_factory=dict)
     levels: dict[tuple[str, str | None], int] = field(default_factory=dict)
     glasses: dict[str, Glass] = field(default_factory=dict)
     authorised: dict[str, Standing] = field(default_factory=dict)
@@ -395,6 +396,22 @@ class Model:
         return not seats
 
     # What people were told.
+
+    def halted(self, scope: str) -> None:
+        """Note that a switch was pulled, which takes back every wish for its release."""
+        self.pulled.setdefault(scope, self.elapsed())
+        self.wishes.pop(scope, None)
+
+    def asked_release(self, scope: str, by: Person, *, released: bool) -> None:
+        """Note a wish for a release, and hold a release against the wishes there were."""
+        wishes = self.wishes.setdefault(scope, set())
+        wishes.add(by.human)
+        if by.bot or by.guest or by.stranger:
+            self.sins.append(f"{by.name} had a say in the release of {scope}")
+        if released and len(wishes) < 2:
+            self.sins.append(f"{scope} was released by one person")
+        if released:
+            self.pulled.pop(scope, None)
 
     def approved(self, id: str, consent: Consent, verdict: Verdict) -> None:
         """Note a consent that was taken."""

@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     total, faults, began = Counter[str](), 0, time.monotonic()
-    with ProcessPoolExecutor(asked.processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        asked.processes, mp_context=get_context("spawn"), max_tasks_per_child=4
+    ) as pool:
         work = [pool.submit(play, *b) for b in batches(asked.histories, asked.first_seed)]
         for done in as_completed(work):
             played = done.result()

@@ -457,7 +457,7 @@ class GovernanceMachine(RuleBasedStateMachine):
                 await self.world.switches.halt("wait", scope=scope, by=caller)
             except Refused:
                 return
-        self.model.pulled.setdefault(scope, self.loop.time())
+        self.model.halted(scope)
 
     @rule(first=ANYBODY, second=ANYBODY)
     def release(self, first: Person, second: Person) -> None:
@@ -470,10 +470,8 @@ class GovernanceMachine(RuleBasedStateMachine):
         for scope in tuple(self.model.pulled):
             for by in (first, second):
                 left = self.tell(lambda c, s=scope: self._release(s, c), by)  # type: ignore[misc]
-                if left == "released":
-                    if first.human == second.human or first.bot or second.bot:
-                        self.model.sins.append(f"{scope} was released by one person")
-                    self.model.pulled.pop(scope, None)
+                if left is not None:
+                    self.model.asked_release(scope, by, released=left == "released")
 
     async def _release(self, scope: str, caller: Caller) -> str:
         left = await self.world.switches.release(scope=scope, by=caller)
