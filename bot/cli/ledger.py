@@ -163,10 +163,13 @@ def ledger_export(
         from bot.ledger.bundles import Scope, export_bundle  # noqa: PLC0415
 
         scope = Scope(incident=incident.upper() or None, since=_moment(since))
+        checkpoints = app.core.context.checkpoints
         try:
-            await app.core.context.checkpoints.seal("export")
+            await checkpoints.ensure_covered()
         except Refused as no:  # evidence of tampering is evidence: what was sealed is exported
             print(no.reason, file=sys.stderr)
+        finally:
+            await checkpoints.stop()
         print(await export_bundle(output, app.core.evidence, scope=scope, redact=redact))
 
     with_database(app, export)
@@ -273,6 +276,7 @@ def ledger_rotate(
         signer = governance.key_in(new, app.settings)
         await app.core.context.checkpoints.rotate(signer)
         await asyncio.to_thread(governance.put_in_place, new, app.settings)
+        await app.core.context.checkpoints.stop()
         print(f"{signer.verifier} signs from now on; restart the bot")
 
     with_database(app, rotate)
@@ -290,6 +294,7 @@ def ledger_restore(
         checkpoints = app.core.context.checkpoints
         await checkpoints.compare()
         made = await checkpoints.restore(reason, by="system")
+        await checkpoints.stop()
         print(f"the log goes on as {made.origin} with {made.size} entries")
 
     with_database(app, restore)
