@@ -17,7 +17,7 @@ import logging
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from typing_extensions import override
@@ -74,6 +75,16 @@ NEXT = st.sampled_from((1, 1, 1, 2, 3))
 MOVES = st.integers(0, 6)
 LEVELS = st.sampled_from((Level.L3, Level.L3, Level.L4, Level.L1))
 CHANGES = st.sampled_from(("guest", "stranger", "gone", "left", "joined", "restored"))
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Say nothing of the faults that are played here, and give the log back as it was."""
+    log = logging.getLogger("bot")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    yield
+    log.setLevel(before)
 
 
 class Crash(BaseException):
@@ -163,7 +174,6 @@ class Stage:
     _made: Stage | None = None
 
     def __init__(self) -> None:
-        logging.getLogger("bot").setLevel(logging.CRITICAL)
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
         self.loop = VirtualLoop()
