@@ -467,8 +467,10 @@ class Runs(Protocol):
         """
         ...
 
-    async def claim(self, *, now: datetime, lease: float, worker: str) -> Claim | None:
-        """Take the run that has been due longest; the lease is in seconds."""
+    async def claim(
+        self, *, now: datetime, lease: float, worker: str, but: Collection[RunId] = ()
+    ) -> Claim | None:
+        """Take the run that has been due longest, none of `but`; the lease is in seconds."""
         ...
 
     async def extend(self, id: RunId, *, fence: int, until: datetime) -> bool:

@@ -149,7 +149,7 @@ class ActionGate:
                 await self._covered()
                 await self._look_again(claim, step)
             async with asyncio.timeout(self._left(intent, step)):
-                result = await self._watch.over(claim, step, action.handler(call))
+                result = await self._watch.over(claim, step, lambda: action.handler(call))
         except Stale:
             raise  # the effect is another worker's now
         except (Refused, ActionFailed) as no:

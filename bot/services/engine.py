@@ -61,6 +61,7 @@ class RunWorker:
         self._due = asyncio.Event()
         self._slots = asyncio.Semaphore(pace.parallel)
         self._moving: set[asyncio.Task[None]] = set()
+        self._held: set[RunId] = set()
         self._broken: dict[RunId, int] = {}
         self._loop: asyncio.Task[None] | None = None
 
@@ -116,7 +117,12 @@ class RunWorker:
     async def _claim(self) -> Claim | None:
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            return await tx.runs.claim(now=now, lease=self._pace.lease, worker=self._name)
+            claim = await tx.runs.claim(
+                now=now, lease=self._pace.lease, worker=self._name, but=frozenset(self._held)
+            )
+        if claim is not None:
+            self._held.add(claim.run.id)
+        return claim
 
     async def _hold(self, claim: Claim) -> None:
         """Move a claimed run while a heartbeat keeps the claim."""
@@ -131,6 +137,7 @@ class RunWorker:
             await self._broke_off(claim)
         finally:
             heart.cancel()
+            self._held.discard(claim.run.id)
 
     async def _broke_off(self, claim: Claim) -> None:
         """Count a move that broke off, and give the run up when it does so again and again."""

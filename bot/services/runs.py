@@ -14,7 +14,7 @@ from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, NotFound, Refused
 from bot.domain.events import Happening
 from bot.domain.ledger import Entry
-from bot.domain.people import Caller, ChannelId, Person, Standing
+from bot.domain.people import BOT, Caller, ChannelId, Person, Standing
 from bot.domain.runbooks import Runbook, resolve
 from bot.domain.runs import Run, RunId, RunState, StepState, advance, record
 from bot.domain.timeline import TimelineEntry, TimelineKind
@@ -76,6 +76,8 @@ class RunService:
             Refused: the runbook has no steps, a parameter does not fit, or the
                 same is asked for or under way already.
         """
+        if by.person.bot and by.person.id != BOT.id:
+            raise Refused("Only people ask for a run, or the assistant itself.")
         if not runbook.executable:
             raise Refused(f"“{runbook.title}” has no steps to run; it is for reading.")
         resolve(runbook, labels, given)  # refuses what does not fit

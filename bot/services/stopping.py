@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from bot.domain.actions import ActionFailed, ActionResult
 from bot.domain.runs import PlannedStep
@@ -34,14 +34,20 @@ class Watch:
         self._governor = governor
 
     async def over(
-        self, claim: Claim, step: PlannedStep, work: Awaitable[ActionResult]
+        self, claim: Claim, step: PlannedStep, start: Callable[[], Awaitable[ActionResult]]
     ) -> ActionResult:
-        """Wait for a handler, and end it where a person stops the run or pulls a switch.
+        """Start a handler, and end it where a person stops the run or pulls a switch.
+
+        There is a look right before the start: the intent's commit took its time.
 
         Raises:
-            Halted: it was ended; whether it took effect has to be looked up.
+            Halted: it was not started, or ended; then whether it took effect has
+                to be looked up.
         """
-        handler = asyncio.ensure_future(work)
+        called = await self._called(claim, step)
+        if called is not None:
+            raise Halted(f"stopped before it ran: {called}", unchanged=True)
+        handler = asyncio.ensure_future(start())
         watch = asyncio.create_task(self._stop_called(claim, step))
         try:
             await asyncio.wait({handler, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -51,22 +57,27 @@ class Watch:
             watch.cancel()
             handler.cancel()
             await asyncio.wait({handler}, timeout=GRACE)
-        called = watch.done() and not watch.cancelled() and watch.exception() is None
+        seen = watch.done() and not watch.cancelled() and watch.exception() is None
         if handler.done() and not handler.cancelled():
             failed = handler.exception()
-            if called and isinstance(failed, ActionFailed):
+            if seen and isinstance(failed, ActionFailed):
                 raise Halted(f"{watch.result()}; {failed.reason}", unchanged=True) from failed
             return handler.result()
-        raise Halted(watch.result() if called else "it was cancelled from within")
+        raise Halted(watch.result() if seen else "it was cancelled from within")
 
     async def _stop_called(self, claim: Claim, step: PlannedStep) -> str:
         """Wait until a person stops the run or a switch stands in its way; say which."""
         while True:
             await asyncio.sleep(LOOK)
-            async with self._database.reading() as view:
-                run = await view.runs.get(claim.run.id)
-                halt = await self._governor.halted(view, run, [step.uses])
-            if halt is not None:
-                return f"stopped while it ran: the kill switch was pulled by {halt.by}"
-            if run.stop_requested_by is not None:
-                return f"stopped while it ran, by {run.stop_requested_by.name}"
+            called = await self._called(claim, step)
+            if called is not None:
+                return f"stopped while it ran: {called}"
+
+    async def _called(self, claim: Claim, step: PlannedStep) -> str | None:
+        """Say who has pulled a switch that stands in a run's way, or stopped it, if anybody."""
+        async with self._database.reading() as view:
+            run = await view.runs.get(claim.run.id)
+            halt = await self._governor.halted(view, run, [step.uses])
+        if halt is not None:
+            return f"the kill switch was pulled by {halt.by}"
+        return f"by {run.stop_requested_by.name}" if run.stop_requested_by else None

@@ -69,12 +69,18 @@ class StoredRuns:
         if result.rowcount != 1:
             raise Stale(f"the claim on run {run.id} has passed on")
 
-    async def claim(self, *, now: datetime, lease: float, worker: str) -> Claim | None:
-        """Take the run that has been due longest, in one UPDATE; the lease is in seconds."""
+    async def claim(
+        self, *, now: datetime, lease: float, worker: str, but: Collection[RunId] = ()
+    ) -> Claim | None:
+        """Take the run that has been due longest, in one UPDATE; the lease is in seconds.
+
+        `but` are runs that the worker moves already: where the clock was set
+        forward, or the host slept, their leases only seem to have run out.
+        """
         free = or_(col(RunRow.lease_until).is_(None), col(RunRow.lease_until) < now)
         longest = (
             select(col(RunRow.id))
-            .where(col(RunRow.due_at) <= now, free)
+            .where(col(RunRow.due_at) <= now, free, col(RunRow.id).not_in(but))
             .order_by(col(RunRow.due_at))
             .limit(1)
             .scalar_subquery()

@@ -460,6 +460,11 @@ def audit(entries: Sequence[Mapping[str, Any]], model: Model) -> list[str]:
     return sins + _braked(entries, model)
 
 
+def _stopped(entry: Mapping[str, Any]) -> bool:
+    """Say whether a person ended an effect, which tells nothing against the action."""
+    return "stopped" in str((entry["body"] or {}).get("summary", ""))
+
+
 def _actor(entry: Mapping[str, Any]) -> str:
     return str((entry["body"] or {}).get("actor") or entry["actor_ref"])
 
@@ -487,6 +492,8 @@ def _braked(entries: Sequence[Mapping[str, Any]], model: Model) -> list[str]:
         asked = model.asked[entry["body"]["run"]]
         key = entry["action"].partition("@")[0], asked.service
         if entry["type"] == "action.outcome":
+            if _stopped(entry):
+                continue
             if entry["outcome"] in (EffectState.FAILED, EffectState.IN_DOUBT):
                 late = at - timedelta(seconds=rules.window)
                 troubles[key] = [t for t in troubles.get(key, []) if t > late] + [at]

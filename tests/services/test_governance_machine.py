@@ -49,10 +49,12 @@ from tests.services.governance_world import (
     GUEST,
     INC,
     LENA,
+    LENA_TOO,
     OMAR,
     PAGES,
     PEOPLE,
     POLICIES,
+    STRICT,
     GovernedWorld,
 )
 from tests.services.virtual_time import VirtualLoop
@@ -140,6 +142,13 @@ EVENTS = st.sampled_from(
 
 Hard = tuple[int, bool, str]
 HARD: st.SearchStrategy[Hard] = st.tuples(st.integers(1, 3), st.booleans(), EVENTS)
+WAYS = st.sampled_from(
+    (*(("halt", s) for s in ("global", "service:api", "team:shop", "plugin:lamps", "file")),
+     *(("freeze", w) for w in ({}, {"service": "web"}, {"team": "front"})),
+     *(("time", t) for t in (EXECUTE_WITHIN, EXECUTE_WITHIN + 1)),
+     ("gone", None), ("guest", None), ("left", None))
+)  # fmt: skip
+LATER = st.sampled_from((LEASE + 1, LEASE + 1, EXECUTE_WITHIN))
 # Another worker takes a run over when the first is gone, never beside it.
 MEANWHILE = st.sampled_from(("crash", "halt", "stop", "deny", "gone", "freeze", "policy", "back"))
 
@@ -311,6 +320,56 @@ class GovernanceMachine(RuleBasedStateMachine):
             self._deny(id, OMAR)
         self.world.clock.advance(seconds=121)
         self._work(behaviour, moves=5)
+
+    @rule(page=BOOKS, service=TOPICS, way=WAYS, moves=NEXT)
+    def something_changes_before_the_start(
+        self, page: str, service: str | None, way: tuple[str, Any], moves: int
+    ) -> None:
+        """Let a run be approved, and then somebody change, a switch be pulled, or time pass."""
+        self._all_well()
+        self._go(page, service, PRIYA, None, moves=moves)
+        kind, what = way
+        if kind == "halt":
+            self.do(self._halt(what, DANA))
+        elif kind == "freeze":
+            self.world.freeze(seconds=900.0, **what)
+        elif kind == "time":
+            self.world.clock.advance(seconds=what)
+        else:
+            self._change(MARCUS, kind)
+        self._work(None, moves=3)
+
+    @rule(page=BOOKS, service=TOPICS, dies=st.sampled_from((dies_before, dies_after)), later=LATER)
+    def a_worker_dies_and_another_goes_on(
+        self, page: str, service: str | None, dies: Any, later: float
+    ) -> None:
+        """Let a worker die at an effect, and another find it some time later."""
+        self._all_well()
+        self._go(page, service, PRIYA, dies, moves=2)
+        self.world.clock.advance(seconds=later)
+        self._work(None, moves=4)
+
+    @rule(service=TOPICS, page=st.sampled_from(("lamp", "wide", "broad")), strict=st.booleans())
+    def one_person_uses_two_accounts(self, service: str | None, page: str, strict: bool) -> None:
+        """Let nobody but one person approve, by two accounts."""
+        self._all_well()
+        self.world.policy.current = POLICIES[STRICT if strict else 0]
+        id = self._ask(page, service, PRIYA, grave=False)
+        self._work(None, moves=1)
+        if id is not None:
+            self._approve(id, LENA, CHANNEL)
+            self._approve(id, LENA_TOO, CHANNEL)
+        self._work(None, moves=3)
+
+    @rule(page=BOOKS, service=TOPICS, behaviour=st.sampled_from(SLOW), event=MEANWHILE)
+    def something_happens_to_what_is_under_way(
+        self, page: str, service: str | None, behaviour: Any, event: str
+    ) -> None:
+        """Let something happen while an effect takes its time."""
+        self._all_well()
+        self._go(page, service, PRIYA, None, moves=1)
+        self._work_together(1, behaviour, delay=0.6, event=event)
+        self._work(None, moves=2)
 
     def _go(
         self, page: str, service: str | None, by: Person, behaviour: Any, *, moves: int
@@ -542,7 +601,7 @@ class GovernanceMachine(RuleBasedStateMachine):
                 expires_at=now + timedelta(minutes=15),
             )  # fmt: skip
         self._ask(page, service, by, grave=True)
-        self._work(behaviour, moves=moves)
+        self._work(behaviour, moves=2 * moves)
 
     @rule(grave=st.booleans())
     def the_incident_is_judged_anew(self, grave: bool) -> None:
@@ -669,6 +728,9 @@ class GovernanceMachine(RuleBasedStateMachine):
     )
     def work_together(self, workers: int, behaviour: Any, delay: float, event: str) -> None:
         """Let workers work side by side while something happens to what is under way."""
+        self._work_together(workers, behaviour, delay=delay, event=event)
+
+    def _work_together(self, workers: int, behaviour: Any, *, delay: float, event: str) -> None:
         self.world.lamp.behaviour = [behaviour] * workers
 
         async def later() -> None:
