@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import random
 from hashlib import sha256
 from pathlib import Path
@@ -28,9 +27,7 @@ from tests.services.sealing import key
 LOGS = 1_000 if settings().max_examples > 1_000 else 12
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    logging.getLogger("bot").setLevel(logging.CRITICAL + 1)
+pytestmark = pytest.mark.usefixtures("silent_log")
 
 
 async def told(world: HonestWorld) -> str:

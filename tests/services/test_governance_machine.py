@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -79,14 +78,8 @@ LEVELS = st.sampled_from((Level.L3, Level.L3, Level.L4, Level.L1))
 CHANGES = st.sampled_from(("guest", "stranger", "gone", "left", "joined", "restored"))
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Say nothing of the faults that are played here, and give the log back as it was."""
-    log = logging.getLogger("bot")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
-    yield
-    log.setLevel(before)
+# The faults that are played here need not be told.
+pytestmark = pytest.mark.usefixtures("silent_log")
 
 
 class Crash(BaseException):
