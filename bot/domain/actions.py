@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Any, TypeAlias
 
 from bot.domain.errors import TocsinError
@@ -50,18 +50,45 @@ _MEANINGS = {
 }
 
 
+class Transient(StrEnum):
+    """Why an action failed that may work when it is tried again. Runbooks name these."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    CONFLICT = "conflict"
+    RATE_LIMITED = "rate-limited"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A line of what an action prints while it works, or how far it is (0 to 1)."""
+
+    line: str = ""
+    progress: float | None = None
+
+
+Report = Callable[[Output], None]
+
+
+def _unheard(output: Output) -> None:
+    """Drop what is printed where nobody listens."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActionCall:
     """One call of an action, as its handler sees it.
 
     `key` is the idempotency key of the effect: the same for every attempt at
     the same effect, so that a target which remembers keys can refuse a second.
-    `timeout` is in seconds.
+    `timeout` is in seconds. `report` takes what the handler prints while it
+    works; it returns at once, redacts, and caps.
     """
 
     key: str
     arguments: Arguments
     timeout: float
+    report: Report = field(default=_unheard, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +147,14 @@ class ActionFailed(TocsinError):
     """An action that certainly did not take effect, with the reason.
 
     A handler raises it (or `Refused`) only when it knows. Anything else that it
-    raises, and a timeout, leaves the effect in doubt.
+    raises, and a timeout, leaves the effect in doubt. `transient` says that the
+    same call may work later, and why it did not now.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, transient: Transient | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.transient = transient
 
 
 Handler = Callable[[ActionCall], Awaitable[ActionResult]]
@@ -140,6 +169,9 @@ class Action:
     `reconcile` answers, after a crash, whether the effect took place; without
     it a non-idempotent effect in doubt always goes to a person. `undo` gets the
     call and its result and names the call that reverses it, or None.
+    `transient` are the failures after which it may be tried again. A `manual`
+    action is done by a person, who then says so; its handler is never called. A
+    `waiting` one does nothing: its step's verification is what is waited for.
     """
 
     name: str
@@ -153,6 +185,9 @@ class Action:
     dry_run: Callable[[ActionCall], Awaitable[DryRun]] | None = None
     reconcile: Callable[[ActionCall], Awaitable[Reconciliation]] | None = None
     undo: Callable[[ActionCall, ActionResult], Undo | None] | None = None
+    transient: frozenset[Transient] = frozenset()
+    manual: bool = False
+    waiting: bool = False
 
     @property
     def reference(self) -> str:

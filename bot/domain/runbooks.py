@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
-from bot.domain.actions import JSON, Arguments, Risk
+from bot.domain.actions import JSON, Arguments, Risk, Transient
 from bot.domain.errors import Refused
 from bot.domain.limits import Limits
 
@@ -38,6 +38,7 @@ class ParameterKind(StrEnum):
     DURATION = "duration"
     ENUM = "enum"
     SERVICE = "service"
+    QUANTITY = "quantity"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +63,17 @@ class Parameter:
 class Match:
     """Which alerts a runbook is for. Every criterion that is given must hold.
 
-    `tags` are words for the search and never a criterion.
+    `tags` are words for the search and never a criterion. Of `any` one has to
+    hold. `not_when` is an expression over `labels`; where it holds, the runbook
+    does not fit.
     """
 
     alerts: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     services: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    any: tuple[Match, ...] = ()
+    not_when: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,33 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"
 
 
+class OnUnknown(StrEnum):
+    """What is done about an effect of which nobody knows whether it took place."""
+
+    RECONCILE = "reconcile"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How often a failed call is made again, after which failures, and when.
+
+    `times` does not count the first call; `wait` is in seconds and doubles.
+    """
+
+    times: int
+    on: tuple[Transient, ...]
+    wait: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUndo:
+    """The call that takes a step back, where the page names one itself."""
+
+    uses: str
+    arguments: Arguments
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One action of a run, with its proof.
@@ -137,7 +169,8 @@ class Step:
     seconds. Past a `commit_point` there is no way back, so nothing before it is
     rolled back any more. `explanation` is the page's text for the step. With
     `targets` it is done for each of them, in waves of 1, 2, 4 and so on, with
-    `${target}` for its name.
+    `${target}` for its name. It is planned only where the expression `when`
+    holds. `undo` goes before the action's own.
     """
 
     id: str
@@ -151,6 +184,60 @@ class Step:
     on_failure: OnFailure = OnFailure.ESCALATE
     explanation: str = ""
     targets: tuple[str, ...] = ()
+    when: str = ""
+    retry: Retry | None = None
+    undo: StepUndo | None = None
+    on_unknown: OnUnknown = OnUnknown.RECONCILE
+
+
+class Outcome(StrEnum):
+    """What a rule decides."""
+
+    STEPS = "steps"
+    STOP = "stop"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One line of `decide`: where the expression holds, this is done.
+
+    With `Outcome.STEPS`, `steps` are the ids of those to do, in the page's
+    order. `because` says why, for the people who approve.
+    """
+
+    when: str
+    outcome: Outcome
+    steps: tuple[str, ...] = ()
+    because: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoneWhen:
+    """When a run has helped: an expression over the facts, found out again.
+
+    It is asked every `every` seconds, at most `within` seconds long.
+    """
+
+    when: str
+    within: float
+    every: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An example that the page brings along: an alert and facts, and what they lead to.
+
+    `facts` are values by check, or None for one that could not be found out.
+    `steps` are what is planned, or None where `outcome` is not to run any.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    parameters: Mapping[str, str]
+    facts: Mapping[str, JSON]
+    outcome: Outcome
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +265,9 @@ class Review:
 class Runbook:
     """One page: for people its four sections, for the machine the rest.
 
+    `preconditions` are checks that have to hold when it is planned and again
+    right before each effect. Without `decide` all steps are done.
+
     `digest` is the SHA-256 (hex) of the file, so that a plan is bound to the
     very text its approvers could read. `path` is relative to the knowledge
     folder. `editor` is who changed the page last, as git knows them (an e-mail
@@ -199,6 +289,10 @@ class Runbook:
     digest: str
     limits: Limits = field(default_factory=Limits)
     editor: str = ""
+    preconditions: tuple[Check, ...] = ()
+    decide: tuple[Rule, ...] = ()
+    done_when: DoneWhen | None = None
+    cases: tuple[Case, ...] = ()
 
     @property
     def executable(self) -> bool:

@@ -18,7 +18,7 @@ from bot.domain.canonical import digest
 from bot.domain.errors import Refused
 from bot.domain.limits import Limits
 from bot.domain.people import Person
-from bot.domain.runbooks import Expectation
+from bot.domain.runbooks import Expectation, Retry, StepUndo
 
 RunId = NewType("RunId", str)
 
@@ -37,6 +37,10 @@ class RunState(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     IN_DOUBT = "in doubt"
+    MANUAL = "waiting for a person"
+    ROLLING_BACK = "rolling back"
+    ROLLED_BACK = "rolled back"
+    SUPERSEDED = "superseded"
 
     @property
     def over(self) -> bool:
@@ -92,6 +96,7 @@ class StepState(StrEnum):
     FAILED = "failed"
     IN_DOUBT = "in doubt"
     SKIPPED = "skipped"
+    MANUAL = "waiting for a person"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +116,9 @@ class PlannedStep:
     """One step as it will be executed: resolved, pinned, nothing left open.
 
     `targets` are what its dry run said it would touch, `out_of` how many there
-    are of them; `wave` counts the groups
-    of targets that a step is rolled out to one after the other, from 1, and 0
-    stands for a step that is not rolled out.
+    are of them; `wave` counts the groups of targets that a step is rolled out
+    to one after the other, from 1, and 0 stands for a step that is not rolled
+    out. `undo` is the page's own way back. A `manual` step is done by a person.
     """
 
     id: str
@@ -132,6 +137,10 @@ class PlannedStep:
     targets: tuple[str, ...] = ()
     out_of: int | None = None
     wave: int = 0
+    retry: Retry | None = None
+    undo: StepUndo | None = None
+    on_unknown: str = "reconcile"
+    manual: bool = False
 
     @property
     def longest(self) -> float:
@@ -149,6 +158,35 @@ class Fact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Precondition:
+    """What has to hold right before every effect of a plan."""
+
+    title: str
+    uses: str
+    arguments: Arguments
+    expect: Expectation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """When a run has helped, and the looks that tell; times in seconds."""
+
+    when: str
+    looks: tuple[Look, ...]
+    within: float
+    every: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One read-only call whose value an expression knows by `id`."""
+
+    id: str
+    uses: str
+    arguments: Arguments
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What approvers consent to, whole.
 
@@ -158,6 +196,7 @@ class Plan:
     the policy's decision, made by its `policies`. Where nobody has to consent,
     the plan says why: it may be vetoed for `veto_seconds`, it is a standard
     change under an authorisation (`pre_authorised`), or the glass was broken.
+    `decided` says which rule of the page chose these steps, and why.
     """
 
     run: str
@@ -185,6 +224,9 @@ class Plan:
     veto_seconds: float = 0
     pre_authorised: str | None = None
     break_glass: str | None = None
+    decided: str = ""
+    preconditions: tuple[Precondition, ...] = ()
+    done_when: Goal | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
