@@ -24,7 +24,9 @@ check: $(VENV)/.ready-dev ## formatting, lint, types, import contracts, knowledg
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/tocsin knowledge check knowledge
+	$(BIN)/tocsin knowledge lint knowledge
+	$(BIN)/tocsin knowledge test
+	$(BIN)/tocsin knowledge actions --into docs/actions --check
 
 bench: $(VENV)/.ready-dev ## print the measured figures; takes minutes
 	$(BIN)/python -m tests.benchmarks

@@ -20,13 +20,18 @@ from bot import governance
 from bot import knowledge as pages
 from bot.dispatcher import Dispatcher
 from bot.domain.alerts import AlertGroup
+from bot.domain.events import KnowledgeChanged
 from bot.domain.incidents import Incident
 from bot.domain.messages import Button
+from bot.domain.redaction import Redactor
+from bot.domain.runbooks import Runbook
 from bot.foundation import Core, SystemClock, lay, rules_of
 from bot.loader import AnyPlugin, Offers, collect, find, make
 from bot.plugin import Place
 from bot.ports import Clock
+from bot.reloading import KnowledgeWatch
 from bot.scheduler import Scheduler
+from bot.secrets import secrets_of
 from bot.services.actions import ActionGate
 from bot.services.cards import CardService, announced
 from bot.services.engine import Pace, RunWorker
@@ -55,7 +60,8 @@ class App:
         self.policy = core.policy
         self.registry = _registry(self.offers)
         context = core.context
-        self.read_only = _restrict(core, self.registry)
+        runbooks, self.read_only = runnable(core.pages, self.registry)
+        core.runbooks.update(runbooks)
         self.governor = Governor(rules_of(core, plugins))
         self.gate = ActionGate(
             core.database,
@@ -64,6 +70,8 @@ class App:
             governor=self.governor,
             people=context.people,
             covered=self._covered,
+            outputs=context.outputs,
+            redact=core.redactor,
         )
         self.worker = RunWorker(
             core.database,
@@ -98,6 +106,13 @@ class App:
         )
         self.dispatcher = Dispatcher(core.database, core.clock, plugins=plugins, cards=self.cards)
         self.scheduler = Scheduler(core.database, core.clock, self.offers.jobs)
+        self.knowledge = KnowledgeWatch(
+            settings.bot.knowledge,
+            core.runbooks,
+            load=lambda: runnable(pages.load(settings.bot.knowledge), self.registry)[0],
+            told=self._edited,
+            every=settings.bot.reload_seconds,
+        )
         self.receiver = HookReceiver(
             context.alerts,
             core.clock,
@@ -153,8 +168,13 @@ class App:
             stack.push_async_callback(self.scheduler.stop)
             self.dispatcher.start()
             stack.push_async_callback(self.dispatcher.stop)
+            # Stopped after the worker, who fills it.
+            stack.push_async_callback(self.core.context.outputs.stop)
             self.worker.start()
             stack.push_async_callback(self.worker.stop)
+            await self._supersede()
+            self.knowledge.start()
+            stack.push_async_callback(self.knowledge.stop)
             self._open_pages()
             await self.web.start()
             stack.push_async_callback(self.web.stop)
@@ -194,6 +214,15 @@ class App:
         await context.checkpoints.start()
         stack.push_async_callback(context.checkpoints.stop)
         self.core.database.on_commit(context.checkpoints.wake)
+
+    async def _edited(self, event: KnowledgeChanged) -> None:
+        """End plans that were made from what a page said before, and tell plugins."""
+        await self._supersede()
+        await self.dispatcher.tell_of_knowledge(event)
+
+    async def _supersede(self) -> None:
+        digests = {id: runbook.digest for id, runbook in self.core.runbooks.items()}
+        await self.core.context.runs.supersede(digests)
 
     def _open_pages(self) -> None:
         """Let people read the plugins' pages, where it is said how they sign in."""
@@ -245,23 +274,28 @@ def build(settings: Settings, clock: Clock | None = None) -> App:
         KnowledgeError: a page in the knowledge folder has a fault.
     """
     found = find(settings.bot.plugins, settings.plugins, settings.from_file.get("plugins", {}))
-    core = lay(settings, clock or SystemClock())
+    secrets = secrets_of(settings).union(*(secrets_of(plugin.settings) for plugin in found))
+    core = lay(settings, clock or SystemClock(), Redactor(secrets))
     return App(settings, core, make(found, core.context))
 
 
-def _restrict(core: Core, registry: Registry) -> Sequence[str]:
+def runnable(
+    known: pages.Knowledge, registry: Registry
+) -> tuple[Mapping[str, Runbook], Sequence[str]]:
     """Make runbooks whose actions are not there for reading only, and say which and why.
 
     An installation enables the plugins it wants; a page that names an action of
     another plugin still helps people, and must not stop the bot.
     """
-    notes = []
-    for problem in pages.check_actions(core.pages, registry.actions):
-        notes.append(str(problem))
-        for runbook in core.pages.runbooks.values():
-            if runbook.path == problem.file:
-                core.runbooks[runbook.id] = replace(runbook, steps=(), diagnose=())
-    return notes
+    problems = pages.check_actions(known, registry.actions)
+    broken = {problem.file for problem in problems}
+    runbooks = {
+        id: replace(r, steps=(), diagnose=(), preconditions=(), decide=(), done_when=None)
+        if r.path in broken
+        else r
+        for id, r in known.runbooks.items()
+    }
+    return runbooks, [str(problem) for problem in problems]
 
 
 def _registry(offers: Offers) -> Registry:

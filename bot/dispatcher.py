@@ -25,6 +25,7 @@ from bot.domain.events import (
     AlertChanged,
     GovernanceChanged,
     IncidentChanged,
+    KnowledgeChanged,
     MessagePosted,
     RunChanged,
 )
@@ -100,6 +101,11 @@ class Dispatcher:
         """Tell plugins what a person did in a channel; it is not stored here."""
         for plugin in self._plugins:
             await self._guarded(plugin.name, lambda p=plugin: p.on_message(event))  # type: ignore[misc]  # bound early
+
+    async def tell_of_knowledge(self, event: KnowledgeChanged) -> None:
+        """Tell plugins that runbooks were edited."""
+        for plugin in self._plugins:
+            await self._guarded(plugin.name, lambda p=plugin: p.on_knowledge(event))  # type: ignore[misc]  # bound early
 
     async def _drain(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from bot.domain.freezes import Calendars
 from bot.domain.incidents import Incident
 from bot.domain.messages import Button
 from bot.domain.people import ChannelId
+from bot.domain.redaction import Redactor
 from bot.domain.runbooks import Runbook
 from bot.ledger.bundles import Evidence
 from bot.ledger.signing import verify_ed25519
@@ -30,21 +31,24 @@ from bot.services.autonomy import AutonomyService
 from bot.services.brakes import Brakes
 from bot.services.checkpoints import CheckpointService
 from bot.services.emergencies import EmergencyService
+from bot.services.feedback import FeedbackService
 from bot.services.governing import Rules
 from bot.services.halt_file import HaltFile
 from bot.services.incidents import IncidentService
+from bot.services.outputs import OutputService
 from bot.services.people import PeopleService
 from bot.services.policies import ActivePolicy, PolicyService
 from bot.services.postmortems import PostmortemService
 from bot.services.posts import PostService
 from bot.services.privacy import PrivacyService
+from bot.services.proposals import ProposalService
 from bot.services.records import RecordService
 from bot.services.runs import RunService
 from bot.services.switches import SwitchService
 from bot.services.timelines import TimelineService
 from bot.settings import Settings
 from bot.slack.app import SlackAdapter
-from bot.storage.sqlite import SqliteDatabase
+from bot.storage.stores import Store, store_at
 
 
 class SystemClock:
@@ -68,7 +72,7 @@ class Core:
     """Services and ports, before any plugin."""
 
     settings: Settings
-    database: SqliteDatabase
+    database: Store
     archive: LedgerArchive
     clock: Clock
     slack: SlackAdapter
@@ -79,14 +83,17 @@ class Core:
     room: Room
     policy: ActivePolicy
     privacy: Privacy
+    redactor: Redactor
     privacy_service: PrivacyService
     brakes: Brakes
     anchors_client: httpx.AsyncClient
     evidence: Evidence
 
 
-def lay(settings: Settings, clock: Clock) -> Core:
+def lay(settings: Settings, clock: Clock, redactor: Redactor | None = None) -> Core:
     """Make everything that does not depend on which plugins are enabled.
+
+    `redactor` takes secrets out of what actions print and answer.
 
     Raises:
         KnowledgeError: a page in the knowledge folder has a fault.
@@ -95,7 +102,7 @@ def lay(settings: Settings, clock: Clock) -> Core:
     """
     known = pages.load(settings.bot.knowledge)
     privacy = governance.subject_keys(settings)
-    database = SqliteDatabase(settings.database, clock, privacy)
+    database = store_at(settings.database, clock, privacy)
     slack = SlackAdapter(settings.slack, clock, governance.accounts_of(settings))
     search = HybridSearch(encoder_named(settings.search.model), settings.bot.data / "cache")
     room = Room()
@@ -113,6 +120,8 @@ def lay(settings: Settings, clock: Clock) -> Core:
         brakes=brakes,
         anchors=governance.anchors_of(settings, client, chat=slack.chat, clock=clock),
         calendars=governance.calendars_of(settings, clock),
+        redactor=redactor or Redactor(()),
+        privacy=privacy,
     )
     return Core(
         settings=settings,
@@ -127,6 +136,7 @@ def lay(settings: Settings, clock: Clock) -> Core:
         room=room,
         policy=policy,
         privacy=privacy,
+        redactor=parts.redactor,
         privacy_service=PrivacyService(database, clock, privacy, archive=database.archive),
         brakes=brakes,
         anchors_client=client,
@@ -143,7 +153,7 @@ def lay(settings: Settings, clock: Clock) -> Core:
 class _Parts:
     """What the context of plugins is made from."""
 
-    database: SqliteDatabase
+    database: Store
     chat: Chat
     search: HybridSearch
     known: Knowledge
@@ -152,6 +162,8 @@ class _Parts:
     brakes: Brakes
     anchors: Sequence[Anchor]
     calendars: Calendars
+    redactor: Redactor
+    privacy: Privacy
 
 
 def _context(settings: Settings, clock: Clock, parts: _Parts) -> PluginContext:
@@ -167,6 +179,12 @@ def _context(settings: Settings, clock: Clock, parts: _Parts) -> PluginContext:
             emergencies=emergencies,
             brakes=parts.brakes,
             alerts_channel=lambda: room.alerts,
+            redact=parts.redactor,
+        ),
+        outputs=OutputService(database, clock, parts.redactor),
+        feedback=FeedbackService(database, clock, parts.privacy),
+        proposals=ProposalService(
+            database, clock, data=settings.bot.data, services=tuple(parts.known.catalog.services)
         ),
         timelines=TimelineService(database, clock),
         postmortems=PostmortemService(

@@ -24,6 +24,7 @@ from bot.domain.events import (
     AlertChanged,
     GovernanceChanged,
     IncidentChanged,
+    KnowledgeChanged,
     MessagePosted,
     RunChanged,
 )
@@ -38,11 +39,14 @@ from bot.services.alerts import AlertService
 from bot.services.autonomy import AutonomyService
 from bot.services.checkpoints import CheckpointService
 from bot.services.emergencies import EmergencyService
+from bot.services.feedback import FeedbackService
 from bot.services.incidents import IncidentService
+from bot.services.outputs import OutputService
 from bot.services.people import PeopleService
 from bot.services.policies import PolicyService
 from bot.services.postmortems import PostmortemService
 from bot.services.posts import PostService
+from bot.services.proposals import ProposalService
 from bot.services.records import RecordService
 from bot.services.runs import RunService
 from bot.services.switches import SwitchService
@@ -60,7 +64,7 @@ S = TypeVar("S", bound=PluginSettings)
 
 @dataclass(frozen=True, kw_only=True)
 class Knowledge:
-    """The curated pages as they were at start-up."""
+    """The curated pages: runbooks as they are now, the rest as it was at start-up."""
 
     runbooks: Mapping[str, Runbook]
     catalog: Catalog
@@ -103,6 +107,9 @@ class PluginContext:
     policies: PolicyService
     records: RecordService
     checkpoints: CheckpointService
+    outputs: OutputService
+    feedback: FeedbackService
+    proposals: ProposalService
     calendars: Calendars
     policy: Policy
     breaker_rules: BreakerRules
@@ -351,6 +358,12 @@ class Plugin(Generic[S]):
 
     async def on_governance(self, event: GovernanceChanged) -> None:
         """Hear that a switch, a breaker, autonomy or a broken glass changed."""
+
+    async def on_knowledge(self, event: KnowledgeChanged) -> None:
+        """Hear that runbooks were edited; `context.knowledge` has them already.
+
+        Every replica hears of its own files, and nothing is repeated.
+        """
 
     async def on_message(self, event: MessagePosted) -> None:
         """Hear what people did in a channel."""

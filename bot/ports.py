@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from bot.domain.actions import Report
 from bot.domain.alerts import AlertGroup, GroupId
 from bot.domain.audits import Verdict
 from bot.domain.autonomy import Autonomy
@@ -258,6 +260,18 @@ class Claim:
     fence: int
 
 
+class Outputs(Protocol):
+    """Takes what steps print while they work."""
+
+    def reporter(self, run: RunId, step: str, attempt: int) -> Report:
+        """Return what takes the output of one attempt at a step.
+
+        It returns at once and never raises, whatever it is handed and from
+        whichever thread: an effect must not wait for those who watch it.
+        """
+        ...
+
+
 class Privacy(Protocol):
     """Keeps people's data apart from the record, so that it can be erased."""
 
@@ -485,6 +499,10 @@ class Runs(Protocol):
         """Return the newest runs."""
         ...
 
+    async def scheduled(self) -> Sequence[Run]:
+        """Return every run that has a move to come by itself, oldest first."""
+        ...
+
 
 class Effects(Protocol):
     """Intents and outcomes, which are also what rates are counted by."""
@@ -706,6 +724,113 @@ class AdoptedPolicy:
     run: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutputPiece:
+    """Some lines that a step printed, redacted.
+
+    `first` is the number of its first line, from 0; what is missing between two
+    pieces was cut. `progress` is how far the step was by then (0 to 1).
+    """
+
+    run: RunId
+    step: str
+    attempt: int
+    seq: int
+    first: int
+    lines: int
+    text: str
+    progress: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSize:
+    """How many lines one attempt at a step printed, and how many of them are kept."""
+
+    step: str
+    attempt: int
+    printed: int
+    kept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputTail:
+    """The last lines a step printed, of how many, and how far it is (0 to 1) if it says so."""
+
+    lines: tuple[str, ...] = ()
+    printed: int = 0
+    progress: float | None = None
+
+
+class RunOutputs(Protocol):
+    """What steps print, in pieces that are added and never changed."""
+
+    async def add(self, piece: OutputPiece) -> None:
+        """Keep a piece."""
+        ...
+
+    async def remove(self, run: RunId, step: str, *, attempt: int, seqs: Sequence[int]) -> None:
+        """Forget pieces out of the middle."""
+        ...
+
+    async def newest(
+        self, run: RunId, step: str, *, attempt: int | None = None, limit: int
+    ) -> Sequence[OutputPiece]:
+        """Return the newest pieces of a step that have lines, oldest first.
+
+        They are those of one attempt, or of its last one.
+        """
+        ...
+
+    async def progress(self, run: RunId, step: str) -> float | None:
+        """Return how far a step is in its last attempt (0 to 1), where it says so."""
+        ...
+
+    async def sizes(self, run: RunId) -> Sequence[OutputSize]:
+        """Return how much every step of a run printed, by step and attempt."""
+        ...
+
+
+class Use(StrEnum):
+    """What became of a runbook once: it was offered, looked at, or judged by a person."""
+
+    SUGGESTED = "suggested"
+    OPENED = "opened"
+    HELPFUL = "helpful"
+    UNHELPFUL = "unhelpful"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunbookUse:
+    """One use of a runbook. `person` is a pseudonym, and None for the assistant.
+
+    `subject` is the alert group, incident, channel or run it was about. Of
+    several judgements of one person about one subject the newest counts.
+    """
+
+    id: str
+    runbook: str
+    what: Use
+    subject: str
+    person: str | None
+    at: datetime
+
+
+class RunbookUsage(Protocol):
+    """How runbooks are used: rows are added and never changed."""
+
+    async def add(self, use: RunbookUse) -> bool:
+        """Keep a use; say False, and change nothing, where its id is known already."""
+        ...
+
+    async def since(self, moment: datetime) -> Sequence[RunbookUse]:
+        """Return what happened from a moment on, oldest first."""
+        ...
+
+    async def of(self, subject: str) -> Sequence[RunbookUse]:
+        """Return what happened about one subject, oldest first."""
+        ...
+
+
 class Slots(Protocol):
     """Slots of scheduled jobs."""
 
@@ -761,6 +886,10 @@ class Transaction(Protocol):
     def policies(self) -> Keyed[AdoptedPolicy]: ...
     @property
     def keys(self) -> Keyed[str]: ...
+    @property
+    def outputs(self) -> RunOutputs: ...
+    @property
+    def usage(self) -> RunbookUsage: ...
 
 
 class Database(Protocol):

@@ -14,7 +14,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,18 @@ USERGROUPS: Mapping[str, Sequence[str]] = {
     "web-oncall": ("owen",),
     "identity-oncall": ("sofia",),
     "logistics-oncall": ("hugo",),
+    "storage-oncall": ("hugo", "owen"),
+    "edge-oncall": ("owen", "sofia"),
     "security": ("sofia", "marcus"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """How to set the demo up. Port 0 is any free port."""
+    """How to set the demo up. Port 0 is any free port.
+
+    `extra` are sections of config.toml, `secrets` variables of the bot's environment.
+    """
 
     directory: Path
     knowledge: Path
@@ -72,6 +77,7 @@ class Stage:
     meaning: bool = True
     slow_restart: float = 0.0
     extra: Mapping[str, Mapping[str, Any]] | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 class Rehearsal:
@@ -178,6 +184,7 @@ class Rehearsal:
             "TOCSIN_SLACK__APP_TOKEN": installed.app_token,
             "TOCSIN_PLUGINS__ALERTMANAGER__TOKEN": self.hook_token,
             "TOCSIN_PLUGINS__DEMO__TOKEN": self.admin_token,
+            **self.stage.secrets,
         }
 
     async def _open_page(self) -> None:

@@ -13,9 +13,18 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -29,6 +38,7 @@ from typing_extensions import override
 
 _PREFIX = "TOCSIN_"
 _SECRET_NAME = re.compile(r"key|token|secret|password", re.IGNORECASE)
+_URL_SECRET = re.compile(r"//[^/@]*:[^/@]*@|[?&](ssl)?password=")
 SECRETS_FOLDER = "TOCSIN_SECRETS_DIR"
 
 DEFAULT_PLUGINS = (
@@ -43,6 +53,7 @@ DEFAULT_PLUGINS = (
     "prometheus",
     "http",
     "command",
+    "manual",
 )
 
 
@@ -76,6 +87,9 @@ class BotSection(Section):
     plugins: tuple[str, ...] = DEFAULT_PLUGINS
     data: Path = Path("var")
     knowledge: Path = Path("knowledge")
+    database: str = Field(default="", pattern=r"^(postgres(ql)?://.*)?$")
+    database_password: SecretStr | None = None
+    reload_seconds: float = Field(default=5, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -140,10 +154,18 @@ class ApprovalsSection(Section):
     same_person: tuple[tuple[str, ...], ...] = ()
 
 
+def _unnumbered(origin: str) -> str:
+    if re.search(r"/[0-9]+$", origin):
+        raise ValueError("may not end in a number: that is what restoring a log adds to its name")
+    return origin
+
+
 class LedgerSection(Section):
     """Who signs the ledger, and who else holds its checkpoints."""
 
-    origin: str = Field(default="localhost/tocsin", pattern=r"^[A-Za-z0-9./-]{1,200}$")
+    origin: Annotated[str, AfterValidator(_unnumbered)] = Field(
+        default="localhost/tocsin", pattern=r"^[A-Za-z0-9./-]{1,200}$"
+    )
     keys: Path | None = None
     anchor: Path | None = None
     checkpoint_entries: int = Field(default=64, ge=1)
@@ -209,9 +231,14 @@ class Settings(BaseSettings):
         return self._file
 
     @property
-    def database(self) -> Path:
-        """Return the path of the database file."""
-        return self.bot.data / "tocsin.db"
+    def database(self) -> Path | str:
+        """Return the path of the database file, or the URL of PostgreSQL with its password."""
+        url, password = self.bot.database, self.bot.database_password
+        if not url:
+            return self.bot.data / "tocsin.db"
+        if password is None:
+            return url
+        return f"{url}{'&' if '?' in url else '?'}password={quote(password.get_secret_value(), '')}"
 
     @property
     def halt_file(self) -> Path:
@@ -262,6 +289,10 @@ def load(path: Path | None) -> Settings:
         for key in _table(_table(data, "llm"), "arguments")
         if _SECRET_NAME.search(key)
     ]
+    if _URL_SECRET.search(str(_table(data, "bot").get("database", ""))):
+        problems.append(
+            f"bot.database: has a password; give it as {_variable('bot.database_password')}"
+        )
     problems += [f"{name}: there is no such section" for name in _strangers(os.environ)]
     problems += _single(os.environ)
     if problems:

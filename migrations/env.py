@@ -1,7 +1,7 @@
 """Alembic's entry: run migrations on the connection the application hands over.
 
 By hand: `alembic revision --autogenerate -m "…"` uses the database named by
-`-x url=sqlite:///path`, with the settings in pyproject.toml.
+`-x url=sqlite:///path` or `-x url=postgresql+psycopg://…`, with the settings in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from alembic import context
 from sqlalchemy import Connection, create_engine
 from sqlmodel import SQLModel
 
-import bot.storage.tables  # noqa: F401  # registers the tables
+from bot.storage.tables import belongs
 
 
 def run(connection: Connection) -> None:
     """Run the migrations in one transaction."""
     context.configure(
-        connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        include_object=belongs(connection.dialect.name),
+        render_as_batch=True,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -37,6 +37,7 @@ from bot.domain.messages import (
 )
 from bot.domain.people import Caller, ChannelId, Person
 from bot.domain.policy import RiskPolicy
+from bot.domain.redaction import Redactor
 from bot.domain.runs import RunId
 from bot.domain.switches import Halt
 from bot.ledger.signing import verify_ed25519
@@ -55,15 +56,19 @@ from bot.services.autonomy import AutonomyService
 from bot.services.brakes import Brakes
 from bot.services.checkpoints import CheckpointService
 from bot.services.emergencies import EmergencyService
+from bot.services.feedback import FeedbackService
 from bot.services.incidents import IncidentService
+from bot.services.outputs import OutputService
 from bot.services.people import PeopleService
 from bot.services.policies import ActivePolicy, PolicyService
 from bot.services.postmortems import PostmortemService
 from bot.services.posts import PostService
+from bot.services.proposals import ProposalService
 from bot.services.records import RecordService
 from bot.services.runs import RunService
 from bot.services.switches import SwitchService
 from bot.services.timelines import TimelineService
+from bot.storage.ledger import UNKEYED
 from bot.storage.sqlite import SqliteDatabase
 from tests.fakes import FakeCalendars, FakeChat, FakeClock, FakeModel, FakePrompts, FakeSearch
 from tests.services.sealing import ORIGIN, key
@@ -79,8 +84,10 @@ class Stage:
     lies in the knowledge folder, `by_file` the kill switch's file.
     """
 
-    def __init__(self, database: SqliteDatabase, clock: FakeClock) -> None:
-        self.database, self.clock = database, clock
+    def __init__(
+        self, database: SqliteDatabase, clock: FakeClock, folder: Path = Path("var")
+    ) -> None:
+        self.database, self.clock, self.folder = database, clock, folder
         self.chat = FakeChat(clock)
         self.search = FakeSearch()
         self.calendars = FakeCalendars()
@@ -126,6 +133,11 @@ class Stage:
                 signer=key(),
                 verify=verify_ed25519,
                 origin=ORIGIN,
+            ),
+            outputs=OutputService(database, clock, Redactor()),
+            feedback=FeedbackService(database, clock, UNKEYED),
+            proposals=ProposalService(
+                database, clock, data=self.folder, services=tuple(catalog.services)
             ),
             calendars=self.calendars,
             policy=self.policy,
@@ -244,7 +256,7 @@ async def stage_in(folder: Path, now: datetime | None = None) -> AsyncIterator[S
     database = SqliteDatabase(folder / "tocsin.db", clock)
     database.open()
     try:
-        yield Stage(database, clock)
+        yield Stage(database, clock, folder)
     finally:
         await database.close()
 

@@ -25,14 +25,16 @@ CATCH_ALL = {
     "bot/services/registry.py": "a look that breaks off is an answer, not the end of a run",
     "bot/services/anchoring.py": "a place elsewhere fails in ways of its own, and is tried again",
     "bot/web/answers.py": "a person waits for a page",
-    "bot/services/steps.py": "an undo that cannot be worked out must not hide the effect",
+    "bot/services/undoing.py": "an undo that cannot be worked out must not hide the effect",
+    "bot/services/doubts.py": "a look that fails tells nothing, which is an answer",
     "bot/services/engine.py": "one run's failure is its own; the lease runs out",
     "bot/llm/models.py": "every provider raises errors of its own",
 }
 # BaseException, only to clean up and raise again.
 CLEAN_UP = {
-    "bot/storage/sqlite.py",
-    "bot/storage/migrate.py",
+    "bot/storage/groups.py",
+    "bot/storage/postgres_writer.py",
+    "bot/storage/writer.py",
     "bot/search/onnx_graph.py",
     "bot/demo/prometheus.py",
 }

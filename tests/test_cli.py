@@ -36,7 +36,20 @@ COMMANDS = (
     "ledger verify",
     "ledger show",
     "postmortem export",
-    "knowledge check",
+    *(
+        f"knowledge {verb}"
+        for verb in (
+            "new",
+            "lint",
+            "check",
+            "test",
+            "coverage",
+            "show",
+            "stats",
+            "import",
+            "actions",
+        )
+    ),
 )
 ON_THE_DATABASE = ("alerts list", "alerts replay", "postmortem export INC-1")
 ON_THE_LEDGER = ("ledger verify", "ledger show")

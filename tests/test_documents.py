@@ -18,7 +18,16 @@ from tests.stage import stage_in
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "config.toml", "plugins/README.md", "knowledge/README.md")
-PLUGINS = (*DEFAULT_PLUGINS, "demo")
+PLUGINS = (
+    *DEFAULT_PLUGINS,
+    "demo",
+    "ssh",
+    "systemd",
+    "kubernetes",
+    "postgres",
+    "redis",
+    "feature_flag",
+)
 
 
 def page(name: str) -> str:

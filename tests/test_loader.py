@@ -28,6 +28,8 @@ from bot.plugin import (
 from bot.settings import DEFAULT_PLUGINS, SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
+# Plugins that reach into systems: each installation enables those it has.
+SYSTEMS = ("feature_flag", "kubernetes", "postgres", "redis", "ssh", "systemd")
 
 
 class WeatherSettings(PluginSettings):
@@ -72,7 +74,7 @@ def problems(
 
 
 def test_the_shipped_plugins_are_found_in_their_order() -> None:
-    names = [*DEFAULT_PLUGINS, "demo"]
+    names = [*DEFAULT_PLUGINS, "demo", *SYSTEMS]
     found = find(names, {}, {})
     assert [item.name for item in found] == names
     folders = {p.parent.name for p in (ROOT / "plugins").glob("*/plugin.py")}

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="config.toml (default: ./config.toml)")
 ]
-Database = Annotated[Path | None, typer.Option(help="the database file itself")]
+Database = Annotated[
+    str | None, typer.Option(help="the database itself: its file, or a URL of PostgreSQL")
+]
 
 
 def read_settings(config: Path | None) -> Settings:
@@ -59,10 +61,12 @@ def build_app(settings: Settings) -> App:
         fail(str(error), 2)
 
 
-def check_there(path: Path, status: int = 2) -> None:
+def check_there(where: Path | str, status: int = 2) -> None:
     """A command that reads makes no database: most likely it was pointed to the wrong place."""
-    if not path.exists():
-        fail(f"{path}: there is no database; --config says which installation is meant", status)
+    from bot.storage.stores import is_there  # noqa: PLC0415
+
+    if not is_there(where):
+        fail(f"{where}: there is no database; --config says which installation is meant", status)
 
 
 def with_database(app: App, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -87,13 +91,14 @@ async def naming_what_failed(app: App, work: Callable[[], Coroutine[Any, Any, No
 
     from bot.domain.errors import Unreadable  # noqa: PLC0415
     from bot.ports import ChatError  # noqa: PLC0415
+    from bot.storage.stores import shown  # noqa: PLC0415
 
     try:
         await work()
     except DBAPIError as error:
-        raise Unreadable(str(app.settings.database), f"cannot be used: {error.orig}") from None
+        raise Unreadable(shown(app.settings.database), f"cannot be used: {error.orig}") from None
     except Error as error:
-        raise Unreadable(str(app.settings.database), f"cannot be used: {error}") from None
+        raise Unreadable(shown(app.settings.database), f"cannot be used: {error}") from None
     except ChatError as error:
         raise Unreadable(f"Slack at {app.settings.slack.api_url}", str(error)) from None
 

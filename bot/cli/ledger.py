@@ -12,9 +12,11 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typing_extensions import override
 
 from bot.cli.installation import (
     Config,
@@ -36,7 +38,23 @@ USAGE = 3
 commands = typer.Typer(help="The tamper-evident record of everything that was done.")
 
 
-@commands.command("verify")
+# Which typer raises for every wrong use, and does not export.
+_WrongUse: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class _Verifying(TyperCommand):
+    """Ends with 3 where it is used wrongly: 2 says that something is missing."""
+
+    @override
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().make_context(*args, **extra)
+        except _WrongUse as error:
+            vars(error)["exit_code"] = USAGE
+            raise
+
+
+@commands.command("verify", cls=_Verifying)
 def ledger_verify(
     bundle: Annotated[
         Path | None, typer.Argument(help="an exported bundle; without one, this installation")
@@ -56,20 +74,23 @@ def ledger_verify(
         _verify_bundle(bundle, key or [], anchor)
         return
     if database is not None:
-        _verify_file(database, None)
+        from bot.storage.stores import located  # noqa: PLC0415
+
+        _verify_store(located(database), None)
         return
     app = build_app(without_tokens(read_settings(config)))
-    _verify_file(app.settings.database, app)
+    _verify_store(app.settings.database, app)
 
 
-def _verify_file(path: Path, app: App | None) -> None:
-    """Verify a database file; with its installation, also against its anchors."""
+def _verify_store(where: Path | str, app: App | None) -> None:
+    """Verify a database; with its installation, also against its anchors."""
     from bot.domain.errors import Unreadable  # noqa: PLC0415
-    from bot.storage.sqlite import UNKEYED, verify_file  # noqa: PLC0415
+    from bot.storage.ledger import UNKEYED  # noqa: PLC0415
+    from bot.storage.stores import verify_at  # noqa: PLC0415
 
-    check_there(path, USAGE)
+    check_there(where, USAGE)
     try:
-        verdict = verify_file(path, app.core.privacy if app else UNKEYED)
+        verdict = verify_at(where, app.core.privacy if app else UNKEYED)
     except Unreadable as error:
         fail(f"NOT OK: {error}", 1)
     if verdict.fault is not None:
@@ -207,14 +228,15 @@ def ledger_show(
     """Print the newest ledger entries, one JSON object a line."""
     from bot import governance  # noqa: PLC0415
     from bot.domain.errors import Unreadable  # noqa: PLC0415
-    from bot.storage.sqlite import UNKEYED, read_entries  # noqa: PLC0415
+    from bot.storage.ledger import UNKEYED  # noqa: PLC0415
+    from bot.storage.stores import entries_at, located  # noqa: PLC0415
 
     settings = read_settings(config) if database is None else None
-    path = database or (settings.database if settings else Path())
-    check_there(path)
+    where = located(database or "") if settings is None else settings.database
+    check_there(where)
     privacy = governance.subject_keys(settings) if settings else UNKEYED
     try:
-        entries = read_entries(path, privacy, incident=incident.upper(), last=last)
+        entries = entries_at(where, privacy, incident=incident.upper(), last=last)
     except Unreadable as error:
         fail(str(error), 1)
     if incident and not entries:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bot.domain.actions import Arguments
+from bot.domain.actions import Arguments, Transient
 
 
 class EffectState(StrEnum):
@@ -24,7 +24,8 @@ class EffectRecord:
 
     `service` and `runbook` are what rates and breakers are counted by; `subject`
     is what the run answers, `decision` the one that let it happen; `stopped` says
-    that a person ended it, which is not held against the action.
+    that a person ended it, which is not held against the action. `transient` says
+    of a failure why the same call may work later.
     """
 
     key: str
@@ -43,3 +44,4 @@ class EffectRecord:
     risk: int = 0
     stopped: bool = False
     decision: str = ""
+    transient: Transient | None = None

@@ -71,6 +71,18 @@ class GovernanceChanged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnowledgeChanged:
+    """Runbooks were edited while the assistant runs, and are in force as they are now.
+
+    `changed` are the ids of those that are new or different, `removed` of those
+    that are gone.
+    """
+
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MessagePosted:
     """A person wrote, pinned, reacted or joined in a channel the bot is in.
 

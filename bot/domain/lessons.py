@@ -89,7 +89,7 @@ def _runbook_fate(runs: tuple[Run, ...]) -> tuple[str, bool | None]:
     if not runs:
         return "nobody used it", False
     states = {run.state for run in runs}
-    bad = states & {RunState.FAILED, RunState.IN_DOUBT}
+    bad = any(state.failed or state is RunState.IN_DOUBT for state in states)
     good = True if RunState.SUCCEEDED in states else False if bad else None
     return "; then ".join(outcome(run) for run in runs), good
 
@@ -141,7 +141,13 @@ def _consented(run: Run) -> bool:
 
 
 def _begun(run: Run) -> bool:
-    idle = (RunState.DRAFT, RunState.AWAITING, RunState.APPROVED, RunState.EXPIRED)
+    idle = (
+        RunState.DRAFT,
+        RunState.AWAITING,
+        RunState.APPROVED,
+        RunState.EXPIRED,
+        RunState.SUPERSEDED,
+    )
     return run.state not in idle and (run.state is not RunState.CANCELLED or run.position > 0)
 
 
@@ -154,7 +160,7 @@ def _badly(records: Records) -> Iterator[str]:
     for finding in findings(records):
         yield from _badly_suggested(finding, records)
     for run in records.runs:
-        if run.state is RunState.FAILED:
+        if run.state.failed:
             yield f"The run “{run.title}” failed: {run.reason or 'no reason is recorded'}."
         if run.state is RunState.IN_DOUBT:
             yield f"It does not know whether “{run.title}” took effect; a person has to look."
@@ -218,7 +224,7 @@ def _about_response(records: Records) -> Iterator[ActionItem]:
 def _about_runs(records: Records) -> Iterator[ActionItem]:
     for run in records.runs:
         reason = run.reason or "no reason is recorded"
-        if run.state is RunState.FAILED:
+        if run.state.failed:
             yield _item(f"Repair the runbook “{run.title}”", f"it failed: {reason}")
         elif run.state is RunState.IN_DOUBT:
             yield _item(f"Find out whether “{run.title}” took effect", reason)

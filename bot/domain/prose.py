@@ -135,8 +135,11 @@ def catch_up(records: Records, *, at: datetime) -> str:
     return " ".join(lines)
 
 
+_UNDONE = (RunState.DENIED, RunState.EXPIRED, RunState.CANCELLED, RunState.SUPERSEDED)
+
+
 def _undone(run: Run) -> bool:
-    return run.state in (RunState.DENIED, RunState.EXPIRED, RunState.CANCELLED)
+    return run.state in _UNDONE
 
 
 def _upper(text: str) -> str:

@@ -105,6 +105,10 @@ def outcome(run: Run) -> str:
             return "run and verified" if verified(run) else "run, and it succeeded"
         case RunState.FAILED:
             return f"{'run, and it failed' if run.plan else 'it could not be planned'}{reason}"
+        case RunState.ROLLED_BACK:
+            return f"run, and rolled back{reason}"
+        case RunState.SUPERSEDED:
+            return "asked for, and its runbook was changed"
         case RunState.DENIED:
             return f"asked for and denied{reason}"
         case RunState.EXPIRED:

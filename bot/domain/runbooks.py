@@ -1,62 +1,24 @@
-"""Runbooks: what a page says, when it fits an alert, and how its parameters get values.
+"""Runbooks: what a page says, and when it fits an alert.
 
 A runbook is read by people and, where it has steps, run through the gate. What
-comes from an alert's labels is written by strangers, so a parameter's value is
-checked against its kind and pattern and then put in whole: nothing is ever
-interpolated into a longer string, be it a query, a URL or an argument.
+its parameters take is told in `parameters.py`, what its rules choose in
+`deciding.py`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
 from bot.domain.actions import JSON, Arguments, Risk, Transient
-from bot.domain.errors import Refused
+from bot.domain.expressions import evaluate, parse
 from bot.domain.limits import Limits
+from bot.domain.parameters import Parameter
 
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation")
-LONGEST_VALUE = 500
-
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
-_SERVICE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_PLACEHOLDER = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
-
-
-class ParameterKind(StrEnum):
-    """What sort of value a parameter takes."""
-
-    STRING = "string"
-    INTEGER = "integer"
-    NUMBER = "number"
-    DURATION = "duration"
-    ENUM = "enum"
-    SERVICE = "service"
-    QUANTITY = "quantity"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """Something a run must know: typed by a person, or taken from an alert's label.
-
-    `label` names that alert label (`from:` in the page). `pattern` must match
-    the whole value; `values` lists what an enum allows.
-    """
-
-    name: str
-    kind: ParameterKind
-    label: str | None = None
-    required: bool = True
-    default: JSON = None
-    pattern: str | None = None
-    values: tuple[str, ...] = ()
-    description: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,29 +262,42 @@ class Runbook:
         return bool(self.steps)
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds of a duration such as `30s`, `5m`, `180d`.
-
-    One whole number and one unit (ms, s, m, h, d), so that there is one way to
-    write each; zero is not a duration.
-
-    Raises:
-        ValueError: the text is not of that form.
-    """
-    found = _DURATION.fullmatch(text)
-    if found is None or int(found[1]) == 0:
-        raise ValueError(f'"{text}" is not a duration such as 30s, 5m, 2h or 180d')
-    return float(int(found[1]) * _SECONDS[found[2]])
-
-
 def matches(runbook: Runbook, labels: Mapping[str, str]) -> str | None:
     """Say in one short line why a runbook fits an alert, or None where it does not.
 
     Services narrow down a match by alert name or label: an alert that names no
     service still fits, one that names another does not. Alone, they need the
-    alert to name one of them.
+    alert to name one of them. Of what stands under `any` one has to fit. A
+    `not_when` that cannot be told, for want of a label, excludes nothing.
     """
-    match, name, service = runbook.match, labels.get("alertname"), labels.get("service")
+    match = runbook.match
+    if match.not_when and evaluate(parse(match.not_when), _named(labels)):
+        return None
+    reasons = [_fits(match, labels), *_alternatives(match, labels)]
+    if any(reason is None for reason in reasons):
+        return None
+    return next((reason for reason in reasons if reason), None)
+
+
+def alert_names(match: Match) -> tuple[str, ...]:
+    """Return every alert name that a match speaks of, each once."""
+    inside = (name for each in match.any for name in alert_names(each))
+    return tuple(dict.fromkeys((*match.alerts, *inside)))
+
+
+def _named(labels: Mapping[str, str]) -> Mapping[str, JSON]:
+    return {f"labels.{name}": value for name, value in labels.items()}
+
+
+def _alternatives(match: Match, labels: Mapping[str, str]) -> Sequence[str | None]:
+    """Return the reason of the first alternative that fits; nothing where there are none."""
+    reasons = [_fits(each, labels) for each in match.any]
+    return [next((reason for reason in reasons if reason), None)] if reasons else []
+
+
+def _fits(match: Match, labels: Mapping[str, str]) -> str | None:
+    """Return why a match's own criteria hold: empty where it has none, None where they do not."""
+    name, service = labels.get("alertname"), labels.get("service")
     if match.alerts and name not in match.alerts:
         return None
     if any(labels.get(key) != value for key, value in match.labels.items()):
@@ -333,143 +308,8 @@ def matches(runbook: Runbook, labels: Mapping[str, str]) -> str | None:
         return f"alert {name}"
     if match.labels:
         return "label " + ", ".join(f"{key}={value}" for key, value in match.labels.items())
-    return f"service {service}" if match.services and service is not None else None
-
-
-def resolve(
-    runbook: Runbook, labels: Mapping[str, str], given: Mapping[str, str]
-) -> Mapping[str, JSON]:
-    """Return a typed value for every parameter of a runbook.
-
-    What a person gave counts before the alert's label, and that before the
-    default. An optional parameter without any of them is None.
-
-    Raises:
-        Refused: a value is missing or does not fit, or a name is unknown.
-    """
-    known = {parameter.name for parameter in runbook.parameters}
-    for name in given:
-        if name not in known:
-            raise Refused(f'{runbook.title} has no parameter "{name}".')
-    return {p.name: _resolved(p, labels, given) for p in runbook.parameters}
-
-
-def _resolved(parameter: Parameter, labels: Mapping[str, str], given: Mapping[str, str]) -> JSON:
-    text = given.get(parameter.name, "").strip() or labels.get(parameter.label or "", "")
-    if text:
-        return typed(parameter, text)
-    if parameter.default is not None:
-        return typed(parameter, str(parameter.default))
-    if parameter.required:
-        source = f' (the alert has no label "{parameter.label}")' if parameter.label else ""
-        raise Refused(f'Parameter "{parameter.name}" needs a value{source}.')
-    return None
-
-
-def typed(parameter: Parameter, text: str) -> JSON:
-    """Turn the text of a value into its type: a duration becomes seconds.
-
-    Raises:
-        Refused: the text does not fit the parameter; the reason names both.
-    """
-    try:
-        value = _converted(parameter, text)
-    except ValueError as problem:
-        raise Refused(f'Parameter "{parameter.name}": {problem}.') from None
-    if parameter.pattern is not None and re.fullmatch(parameter.pattern, text) is None:
-        raise Refused(
-            f'Parameter "{parameter.name}": {_shown(text)} does not match {parameter.pattern}.'
-        )
-    return value
-
-
-def _converted(parameter: Parameter, text: str) -> JSON:
-    if len(text) > LONGEST_VALUE:
-        raise ValueError(f"the value is longer than {LONGEST_VALUE} characters")
-    match parameter.kind:
-        case ParameterKind.INTEGER:
-            return _integer(text)
-        case ParameterKind.NUMBER:
-            return _number(text)
-        case ParameterKind.DURATION:
-            seconds = parse_duration(text)
-            return int(seconds) if seconds.is_integer() else seconds
-        case ParameterKind.ENUM:
-            return _one_of(parameter.values, text)
-        case ParameterKind.SERVICE:
-            return _service(text)
-        case ParameterKind.STRING:
-            return _string(parameter, text)
-
-
-def _integer(text: str) -> int:
-    if _INTEGER.fullmatch(text) is None:
-        raise ValueError(f"{_shown(text)} is not a whole number")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{_shown(text)} is not a number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"{_shown(text)} is not a finite number")
-    return value
-
-
-def _one_of(values: tuple[str, ...], text: str) -> str:
-    if text not in values:
-        raise ValueError(f"{_shown(text)} is not one of {', '.join(values)}")
-    return text
-
-
-def _service(text: str) -> str:
-    if _SERVICE.fullmatch(text) is None:
-        raise ValueError(f"{_shown(text)} is not the name of a service")
-    return text
-
-
-def _string(parameter: Parameter, text: str) -> str:
-    """Refuse what a command line would take for an option, unless a pattern allows it."""
-    if not text.isprintable():
-        raise ValueError("the value has a line break or an invisible character")
-    if parameter.pattern is None and text.startswith("-"):
-        raise ValueError(f"{_shown(text)} begins with a dash, like an option of a command")
-    return text
-
-
-def _shown(text: str) -> str:
-    return f'"{text}"' if len(text) <= 60 else f'"{text[:57]}…"'
-
-
-def placeholder(value: str) -> str | None:
-    """Return the parameter's name where a value is exactly `${name}`, else None."""
-    found = _PLACEHOLDER.fullmatch(value)
-    return found[1] if found else None
-
-
-def substitute(arguments: Arguments, parameters: Mapping[str, JSON]) -> Arguments:
-    """Put typed values in the place of values that are exactly `${name}`.
-
-    The value takes the whole place with its own type. An optional argument
-    whose parameter is None is left out, so that the action's default counts.
-
-    Raises:
-        Refused: a placeholder names no parameter.
-    """
-    replaced = {key: _replaced(value, parameters) for key, value in arguments.items()}
-    return {k: v for k, v in replaced.items() if v is not None or arguments[k] is None}
-
-
-def _replaced(value: JSON, parameters: Mapping[str, JSON]) -> JSON:
-    if isinstance(value, list):
-        return [_replaced(item, parameters) for item in value]
-    if isinstance(value, dict):
-        return {key: _replaced(item, parameters) for key, item in value.items()}
-    name = placeholder(value) if isinstance(value, str) else None
-    if name is None:
-        return value
-    if name not in parameters:
-        raise Refused(f'The runbook has no parameter "{name}".')
-    return parameters[name]
+    if not match.services:
+        return ""
+    if service is None:
+        return "" if match.any else None
+    return f"service {service}"

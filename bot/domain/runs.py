@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import NewType
 
 from bot.domain.actions import JSON, Arguments, Effect, Risk
@@ -24,7 +25,11 @@ RunId = NewType("RunId", str)
 
 
 class RunState(StrEnum):
-    """Where a run stands."""
+    """Where a run stands.
+
+    A plan is frozen and its approval asked for in one transaction, so there is
+    no state between a draft and one that awaits its answer.
+    """
 
     DRAFT = "draft"
     AWAITING = "awaiting approval"
@@ -43,6 +48,11 @@ class RunState(StrEnum):
     SUPERSEDED = "superseded"
 
     @property
+    def failed(self) -> bool:
+        """Say whether a run ended badly, whatever became of its effects."""
+        return self in (RunState.FAILED, RunState.ROLLING_BACK, RunState.ROLLED_BACK)
+
+    @property
     def over(self) -> bool:
         """Say whether nothing more will happen by itself."""
         return self in _OVER
@@ -56,32 +66,63 @@ _OVER = frozenset(
         RunState.EXPIRED,
         RunState.CANCELLED,
         RunState.IN_DOUBT,
+        RunState.ROLLED_BACK,
+        RunState.SUPERSEDED,
     }
 )
 
 # The only moves there are; a table reads better than a dozen conditions.
 TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
     RunState.DRAFT: frozenset(
-        {RunState.AWAITING, RunState.APPROVED, RunState.FAILED, RunState.CANCELLED}
+        {
+            RunState.AWAITING,
+            RunState.APPROVED,
+            RunState.FAILED,
+            RunState.CANCELLED,
+            RunState.SUPERSEDED,
+        }
     ),
     RunState.AWAITING: frozenset(
-        {RunState.APPROVED, RunState.DENIED, RunState.EXPIRED, RunState.CANCELLED}
+        {
+            RunState.APPROVED,
+            RunState.DENIED,
+            RunState.EXPIRED,
+            RunState.CANCELLED,
+            RunState.SUPERSEDED,
+        }
     ),
     RunState.APPROVED: frozenset(
-        {RunState.RUNNING, RunState.EXPIRED, RunState.CANCELLED, RunState.FAILED}
+        {
+            RunState.RUNNING,
+            RunState.EXPIRED,
+            RunState.CANCELLED,
+            RunState.FAILED,
+            RunState.SUPERSEDED,
+        }
     ),
     RunState.RUNNING: frozenset(
         {
             RunState.VERIFYING,
+            RunState.MANUAL,
             RunState.SUCCEEDED,
             RunState.FAILED,
+            RunState.ROLLING_BACK,
             RunState.CANCELLED,
             RunState.IN_DOUBT,
         }
     ),
     RunState.VERIFYING: frozenset(
-        {RunState.RUNNING, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+        {
+            RunState.RUNNING,
+            RunState.SUCCEEDED,
+            RunState.FAILED,
+            RunState.ROLLING_BACK,
+            RunState.CANCELLED,
+        }
     ),
+    # Whatever a person says, or fails to say in time, the run goes on with it.
+    RunState.MANUAL: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.IN_DOUBT}),
+    RunState.ROLLING_BACK: frozenset({RunState.ROLLED_BACK, RunState.FAILED}),
     RunState.IN_DOUBT: frozenset({RunState.RUNNING, RunState.VERIFYING, RunState.FAILED}),
 }
 
@@ -118,7 +159,9 @@ class PlannedStep:
     `targets` are what its dry run said it would touch, `out_of` how many there
     are of them; `wave` counts the groups of targets that a step is rolled out
     to one after the other, from 1, and 0 stands for a step that is not rolled
-    out. `undo` is the page's own way back. A `manual` step is done by a person.
+    out. `undo` is the page's own way back. A `manual` step is done by a person,
+    who has `timeout` seconds, or any time where that is 0. A `waiting` one does
+    nothing; its verification is what is waited for.
     """
 
     id: str
@@ -141,6 +184,7 @@ class PlannedStep:
     undo: StepUndo | None = None
     on_unknown: str = "reconcile"
     manual: bool = False
+    waiting: bool = False
 
     @property
     def longest(self) -> float:
@@ -150,11 +194,17 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """What a read-only diagnosis found. `ok` is None where nothing was expected."""
+    """What a read-only diagnosis found.
+
+    `ok` is None where nothing was expected. `id` is the name by which the page's
+    expressions know it, `value` what they see: None where it is not known.
+    """
 
     title: str
     summary: str
     ok: bool | None = None
+    id: str = ""
+    value: JSON = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,12 +219,16 @@ class Precondition:
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """When a run has helped, and the looks that tell; times in seconds."""
+    """When a run has helped, and the looks that tell; times in seconds.
+
+    `parameters` are the typed values that the expression knows beside the facts.
+    """
 
     when: str
     looks: tuple[Look, ...]
     within: float
     every: float
+    parameters: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,9 +302,13 @@ class Plan:
         """Return the plan as plain JSON, which is what its digest is of."""
         return _plain(asdict(self))
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Return SHA-256 of the plan's RFC 8785 JSON, in hex."""
+        """Return SHA-256 of the plan's RFC 8785 JSON, in hex.
+
+        Worked out once: a plan is frozen, and its digest is asked for at every
+        turn. Neither equality nor the stored JSON sees the kept value.
+        """
         return digest(self.content)
 
 

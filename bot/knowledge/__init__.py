@@ -20,6 +20,7 @@ from bot.domain.runbooks import Runbook
 from bot.knowledge.action_checks import runbook_problems
 from bot.knowledge.catalog_files import read_catalog, read_incident
 from bot.knowledge.editors import last_editors
+from bot.knowledge.imported_pages import is_imported, read_imported
 from bot.knowledge.problems import KnowledgeError, Notes, Problem, Unparsable
 from bot.knowledge.runbook_pages import RunbookPage, read_runbook
 
@@ -51,7 +52,7 @@ def load(directory: Path) -> Knowledge:
         raise KnowledgeError([Problem(str(directory), 0, "is not a folder")])
     reading = _Reading(directory)
     catalog = reading.catalog()
-    pages = reading.each("runbooks", read_runbook)
+    pages = reading.each("runbooks", _read_page)
     incidents = reading.each("incidents", read_incident)
     reading.cross_check(catalog, pages, incidents)
     if reading.problems:
@@ -62,6 +63,15 @@ def load(directory: Path) -> Knowledge:
         incidents=tuple(sorted(incidents, key=lambda i: (i.started_at, i.id))),
         lines={page.runbook.id: page.lines for page in pages},
     )
+
+
+def _read_page(root: Path, path: Path, notes: Notes) -> RunbookPage | None:
+    """Read one of our own pages, or one that was imported and is only for reading."""
+    # A pipe would never tell how it begins; the reader of our own pages refuses it.
+    if not path.is_file() or not is_imported(path):
+        return read_runbook(root, path, notes)
+    runbook = read_imported(root, path, notes)
+    return RunbookPage(runbook, {}) if runbook else None
 
 
 def _with_editors(root: Path, pages: Sequence[RunbookPage]) -> Mapping[str, Runbook]:
@@ -131,7 +141,12 @@ class _Reading:
     def _check_services(
         self, catalog: Catalog, runbooks: Sequence[Runbook], incidents: Sequence[PastIncident]
     ) -> None:
-        named = [(name, r.path, "services") for r in runbooks for name in r.match.services]
+        named = [
+            (name, r.path, "services")
+            for r in runbooks
+            for match in (r.match, *r.match.any)
+            for name in match.services
+        ]
         named += [(incident.service, incident.path, "service") for incident in incidents]
         for name, path, key in named:
             if name not in catalog.services:
@@ -153,9 +168,11 @@ class _Reading:
 def check_actions(knowledge: Knowledge, references: Mapping[str, Action]) -> tuple[Problem, ...]:
     """Name every use of an action that is unknown or cannot work.
 
-    Arguments have to fit the action's schema; where a parameter stands for a
-    value only its type is checked. Diagnosis and verification may use actions
-    that read, and no others.
+    Arguments have to fit the action's schema; where a parameter or a fact stands
+    for a value only its type is checked. Checks, preconditions and verifications
+    may use actions that read, and no others. What changes something needs a way
+    back, or the word that there is none; it is tried again only where that is
+    harmless.
     """
     return tuple(
         problem

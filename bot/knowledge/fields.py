@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TypeVar
 
 from bot.domain.actions import JSON
-from bot.domain.runbooks import parse_duration
+from bot.domain.parameters import parse_duration
 from bot.knowledge.problems import Notes
 from bot.knowledge.strict_yaml import Node
 
@@ -62,6 +62,14 @@ class Fields:
     def note(self, key: str, reason: str) -> None:
         """Note a problem with a key's value."""
         self._notes.add(self.line_of(key), f"{self.path(key)} {reason}")
+
+    def note_here(self, reason: str) -> None:
+        """Note a problem with the table as a whole."""
+        self._notes.add(self.line, f"{self._name or 'the file'} {reason}")
+
+    def note_at(self, line: int, key: str, reason: str) -> None:
+        """Note a problem with something inside a key's value, on its own line."""
+        self._notes.add(line, f"{self.path(key)} {reason}")
 
     def text(
         self,
@@ -114,6 +122,12 @@ class Fields:
         """Read true or false."""
         value = self._get(key, bool, required=False)
         return default if value is None else value
+
+    def truth(self, key: str) -> bool | None:
+        """Return a plain true or false; None, and no note, for all else."""
+        node = self._table.get(key)
+        self._known.add(key)
+        return node.value if node is not None and isinstance(node.value, bool) else None
 
     def seconds(self, key: str, *, default: float | None = None, most: float) -> float:
         """Read a duration such as `30s`."""
@@ -171,6 +185,17 @@ class Fields:
             else:
                 found.append(node.value)
         return tuple(found)
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """Read one text, or a list of different texts that is not empty."""
+        node = self._table.get(key)
+        if node is None or not isinstance(node.value, list):
+            word = self.text(key)
+            return (word,) if word else ()
+        words = self.texts(key)
+        if not node.value:
+            self.note(key, "names nothing")
+        return words
 
     def table(self, key: str, *, required: bool = True) -> Fields | None:
         """Read a table in the table."""

@@ -61,7 +61,7 @@ def read_text(path: Path) -> tuple[str, str]:
         if not stat.S_ISREG(size.st_mode):
             raise Unparsable(1, "is not a regular file")
         if size.st_size > LARGEST:
-            raise Unparsable(1, f"is larger than {LARGEST // 1024} KiB")
+            raise Unparsable(1, f"is larger than {LARGEST // 1024} KiB; split it")
         raw = path.read_bytes()
     except OSError as problem:
         raise Unparsable(1, f"cannot be read: {problem.strerror}") from None
@@ -69,7 +69,9 @@ def read_text(path: Path) -> tuple[str, str]:
         text = raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
-        raise Unparsable(line, f"is not UTF-8 (byte {raw[problem.start]:#04x})") from None
+        raise Unparsable(
+            line, f"is not UTF-8 (byte {raw[problem.start]:#04x}); save it so"
+        ) from None
     _refuse_invisible(text)
     return text, sha256(raw).hexdigest()
 
@@ -80,7 +82,9 @@ def _refuse_invisible(text: str) -> None:
     at = next(i for i, c in enumerate(text) if not c.isprintable() and c not in "\n\t")
     name = unicodedata.name(text[at], "a control character")
     line = text.count("\n", 0, at) + 1
-    raise Unparsable(line, f"has the invisible character U+{ord(text[at]):04X} ({name})")
+    raise Unparsable(
+        line, f"has the invisible character U+{ord(text[at]):04X} ({name}); take it out"
+    )
 
 
 def read_page(path: Path) -> Page:
@@ -96,8 +100,16 @@ def read_page(path: Path) -> Page:
     end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
     if end is None:
         raise Unparsable(1, "the front matter is not closed by a line of ---")
+    _refuse_second(lines, end + 1)
     front = parse("\n".join(lines[1:end]) + "\n", first_line=2)
     return Page(front, _body(lines[end + 1 :], first_line=end + 2), digest)
+
+
+def _refuse_second(lines: Sequence[str], after: int) -> None:
+    """Refuse a body that begins like another page: nobody would know which one counts."""
+    first = next((i for i, line in enumerate(lines[after:], after) if line.strip()), None)
+    if first is not None and lines[first].rstrip() == "---":
+        raise Unparsable(first + 1, "a second front matter begins here; one file is one page")
 
 
 def _body(texts: Sequence[str], *, first_line: int) -> tuple[Line, ...]:

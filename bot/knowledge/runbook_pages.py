@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from bot.domain.actions import Risk
-from bot.domain.errors import Refused
-from bot.domain.runbooks import (
-    SECTIONS,
-    ApprovalGroup,
-    Match,
-    Parameter,
-    ParameterKind,
-    Review,
-    Runbook,
-    typed,
-)
+from bot.domain.runbooks import SECTIONS, ApprovalGroup, Review, Runbook, Step
+from bot.knowledge.conditions import Conditions
 from bot.knowledge.fields import SLUG, Fields
 from bot.knowledge.pages import Page, explanations, markdown, read_page, sections
 from bot.knowledge.problems import Notes
+from bot.knowledge.runbook_calls import CallReader
 from bot.knowledge.runbook_limits import check_rollouts, read_limits
+from bot.knowledge.runbook_matches import read_match
+from bot.knowledge.runbook_parameters import read_parameters
+from bot.knowledge.runbook_rules import RuleReader
 from bot.knowledge.runbook_steps import StepReader
 
 FORMAT = "runbook/v1"
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _DAY = 86400
 
 
 @dataclass(frozen=True)
 class RunbookPage:
-    """A runbook and where its actions are named: `id` or `id/verify` to a line."""
+    """A runbook and where its actions are named: `id`, `id/verify` or `id/undo` to a line."""
 
     runbook: Runbook
     lines: Mapping[str, int]
@@ -66,29 +59,41 @@ class _PageReader:
             front.note("format", f"should be {FORMAT}")
         body = sections(self._page, SECTIONS, self._notes)
         explained = explanations(body.get("Mitigation", ()), self._notes)
-        parameters = self._parameters()
-        steps = StepReader(self._notes, parameters, explained)
-        self.lines = steps.lines
+        parameters = read_parameters(front, self._notes)
+        calls = CallReader(self._notes, parameters)
+        self.lines = calls.lines
+        diagnose = tuple(calls.check(part) for part in front.tables("diagnose"))
+        conditions = Conditions.of(parameters.values(), diagnose)
+        preconditions = tuple(calls.precondition(p) for p in front.tables("preconditions"))
+        steps = self._steps(StepReader(calls, conditions, explained))
+        rules = RuleReader(front, conditions, steps)
         runbook = Runbook(
             id=front.text("id", form=SLUG),
             version=front.whole("version", most=1_000_000),
             title=front.text("title", longest=120),
             owner=front.text("owner", form=SLUG),
             review=self._review(),
-            match=self._match(),
+            match=read_match(front),
             parameters=tuple(parameters.values()),
             approval=self._approval(),
-            diagnose=tuple(steps.check(part) for part in front.tables("diagnose")),
-            steps=tuple(steps.step(part) for part in front.tables("steps")),
+            diagnose=diagnose,
+            steps=tuple(step for step, _ in steps),
             sections={name: markdown(lines) for name, lines in body.items()},
             path=path,
             digest=self._page.digest,
             limits=read_limits(front),
+            preconditions=preconditions,
+            decide=rules.rules(),
+            done_when=rules.goal(),
+            cases=rules.cases(diagnose, parameters),
         )
         check_rollouts(runbook.limits, runbook.steps, front)
         self._check_anchors(runbook, explained)
         front.finish()
         return runbook
+
+    def _steps(self, reader: StepReader) -> Sequence[tuple[Step, Fields]]:
+        return [(reader.step(part), part) for part in self._front.tables("steps")]
 
     def _review(self) -> Review:
         part = self._front.table("reviewed")
@@ -100,63 +105,6 @@ class _PageReader:
         review = Review(by=part.text("by"), at=part.day("at"), max_age_days=max(1, int(days)))
         part.finish()
         return review
-
-    def _match(self) -> Match:
-        part = self._front.table("match")
-        if part is None:
-            return Match()
-        labels = part.table("labels", required=False)
-        match = Match(
-            alerts=part.texts("alerts"),
-            labels={key: labels.text(key) for key in part.nodes("labels")} if labels else {},
-            services=part.texts("services"),
-            tags=part.texts("tags"),
-        )
-        part.finish()
-        return match
-
-    def _parameters(self) -> dict[str, Parameter]:
-        found: dict[str, Parameter] = {}
-        for name, part in self._front.named_tables("params").items():
-            if _NAME.fullmatch(name) is None:
-                self._notes.add(part.line, f'the parameter "{name}" should look like disk_path')
-            found[name] = self._parameter(name, part)
-        return found
-
-    def _parameter(self, name: str, part: Fields) -> Parameter:
-        parameter = Parameter(
-            name=name,
-            kind=part.choice("type", ParameterKind),
-            label=part.text("from", default="") or None,
-            required=part.flag("required", default=True),
-            default=part.scalar("default"),
-            pattern=self._pattern(part),
-            values=part.texts("values"),
-            description=part.text("description", default=""),
-        )
-        part.finish()
-        if (parameter.kind is ParameterKind.ENUM) != bool(parameter.values):
-            part.note("values", "has to list the choices of an enum, and of nothing else")
-        elif parameter.default is not None:
-            self._check_default(parameter, part)
-        if parameter.kind is ParameterKind.STRING and parameter.label and not parameter.pattern:
-            part.note("from", "takes text from an alert, so the parameter needs a pattern")
-        return parameter
-
-    def _pattern(self, part: Fields) -> str | None:
-        pattern = part.text("pattern", default="")
-        try:
-            re.compile(pattern)
-        except re.error as problem:
-            part.note("pattern", f"is not a regular expression: {problem}")
-            return None
-        return pattern or None
-
-    def _check_default(self, parameter: Parameter, part: Fields) -> None:
-        try:
-            typed(parameter, str(parameter.default))
-        except Refused as refusal:
-            part.note("default", f"does not fit: {refusal.reason}")
 
     def _approval(self) -> Mapping[Risk, tuple[ApprovalGroup, ...]]:
         part = self._front.table("approval", required=False)

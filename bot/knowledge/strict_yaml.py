@@ -7,6 +7,7 @@ differently (`on`, `no`, `0777`, `12:30`): they have to be put in quotes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _AMBIGUOUS = re.compile(
     r"y|n|yes|no|on|off|true|false|null"
-    r"|[+-]?0[0-9_]+|[+-]?0[xob][0-9a-f_]+|[+-]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
+    r"|[+-]?0[0-9_]+|[+-]?0(x[0-9a-f_]+|o[0-7_]+|b[01_]+)"
+    r"|[+-]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
     r"|\+[0-9.]+|[+-]?[0-9]+_[0-9_.]*|[+-]?\.[0-9]+|[+-]?[0-9]+\.|[+-]?\.inf|\.nan|=|<<"
     r"|-?[0-9]{19,}",
     re.IGNORECASE,
@@ -74,7 +76,7 @@ def _refuse_document(event: yaml.DocumentStartEvent, offset: int) -> None:
     if event.version or event.tags:
         raise Unparsable(line, "YAML directives (%YAML, %TAG) are not used here")
     if event.explicit:
-        raise Unparsable(line, "a second YAML document is not allowed here")
+        raise Unparsable(line, "a second YAML document is not allowed here; one file is one page")
 
 
 def _node(event: yaml.Event, events: Iterator[yaml.Event], *, offset: int, depth: int) -> Node:
@@ -98,10 +100,10 @@ def _refuse_node(event: yaml.Event, line: int) -> None:
         raise Unparsable(line, f"the alias *{event.anchor} is not allowed; write the value out")
     anchor = getattr(event, "anchor", None)
     if anchor is not None:
-        raise Unparsable(line, f"the anchor &{anchor} is not allowed")
+        raise Unparsable(line, f"the anchor &{anchor} is not allowed; leave it out")
     tag = getattr(event, "tag", None)
     if tag is not None:
-        raise Unparsable(line, f"the tag {tag} is not allowed")
+        raise Unparsable(line, f"the tag {tag} is not allowed; leave it out")
 
 
 def _sequence(events: Iterator[yaml.Event], *, offset: int, depth: int) -> list[Node]:
@@ -120,13 +122,19 @@ def _mapping(events: Iterator[yaml.Event], *, offset: int, depth: int) -> dict[s
             break
         key = _node(event, events, offset=offset, depth=depth + 1)
         if not isinstance(key.value, str):
-            raise Unparsable(key.line, "a key has to be text; put it in quotes")
+            raise Unparsable(key.line, f"a key has to be text; {_not_text(key.value)}")
         if key.value in table:
             first = table[key.value].line
             raise Unparsable(key.line, f'the key "{key.value}" stands on line {first} already')
         value = _node(next(events), events, offset=offset, depth=depth + 1)
         table[key.value] = Node(value.value, key.line)
     return table
+
+
+def _not_text(value: object) -> str:
+    if isinstance(value, list | dict):
+        return "here it is a list or a table"
+    return f"put {json.dumps(value)} in quotes"
 
 
 def _scalar(event: yaml.ScalarEvent, line: int) -> Scalar:

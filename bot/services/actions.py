@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 from bot.domain.actions import (
+    Action,
     ActionCall,
     ActionFailed,
     ActionResult,
@@ -22,33 +23,33 @@ from bot.domain.actions import (
     DryRun,
     Effect,
     Happened,
-    Reconciliation,
+    Output,
+    Report,
     Risk,
+    Transient,
 )
 from bot.domain.breakers import Trouble
 from bot.domain.effects import EffectRecord, EffectState
 from bot.domain.errors import Refused, Stale
-from bot.domain.ledger import Entry
-from bot.domain.runs import PlannedStep, Run, StepState, record
-from bot.ports import Claim, Clock, Database
+from bot.domain.retries import next_attempt
+from bot.domain.runs import PlannedStep, Run, RunId, StepState, record
+from bot.ports import Claim, Clock, Database, Outputs
 from bot.services.authority import Authority, check_consent
 from bot.services.brakes import Looping
+from bot.services.doubts import ASK, Inquiry, deadline
 from bot.services.governing import Denied, Governor
+from bot.services.outcomes import INTENT, OUTCOME, Settled, effect_entry, failed
 from bot.services.people import PeopleService
-from bot.services.registry import Registry, answer, check_arguments, clean
+from bot.services.preconditions import check_preconditions
+from bot.services.reading import Reader
+from bot.services.registry import Redact, Registry, clean, own, unredacted
 from bot.services.stopping import Halted, Watch
+
+__all__ = ["ActionGate", "Covered", "Settled"]
 
 log = logging.getLogger(__name__)
 
 _TROUBLE = {EffectState.FAILED: Trouble.FAILED, EffectState.IN_DOUBT: Trouble.IN_DOUBT}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settled:
-    """An effect with its outcome, and what would take it back."""
-
-    effect: EffectRecord
-    result: ActionResult | None = None
 
 
 # Sees to it that the record up to now is signed and held elsewhere, or refuses.
@@ -59,10 +60,24 @@ async def _uncovered() -> None:
     """Let effects happen without a copy of the record elsewhere."""
 
 
+class Unheard:
+    """Drops what steps print."""
+
+    def reporter(self, run: RunId, step: str, attempt: int) -> Report:
+        """Return what takes the output of one attempt, and forgets it."""
+        return _forget
+
+
+def _forget(output: Output) -> None:
+    pass
+
+
 class ActionGate:
     """Performs actions: reads at once, effects only with authority and a record.
 
-    `covered` is called before each effect of R3 or R4, after its intent.
+    `covered` is called before each effect of R3 or R4, after its intent. What
+    steps print goes to `outputs`; `redact` takes secrets out of whatever comes
+    back from actions, before it is stored or shown.
     """
 
     def __init__(
@@ -74,13 +89,19 @@ class ActionGate:
         governor: Governor,
         people: PeopleService,
         covered: Covered = _uncovered,
+        outputs: Outputs | None = None,
+        redact: Redact = unredacted,
     ) -> None:
         self._database = database
         self._clock = clock
         self._governor = governor
         self._authority = Authority(database, registry, governor=governor, people=people)
         self._watch = Watch(database, governor)
+        self._inquiry = Inquiry(registry, clock)
         self._covered = covered
+        self._outputs = outputs or Unheard()
+        self._redact = redact
+        self.reader = Reader(registry, redact)
         self.registry = registry
 
     async def read(self, uses: str, arguments: Arguments, *, timeout: float) -> ActionResult:
@@ -90,13 +111,7 @@ class ActionGate:
             Refused: the action changes things, or the arguments do not fit.
             ActionFailed: it did not answer, or not in time.
         """
-        action = self.registry.get(uses)
-        if action.effect is not Effect.READ:
-            raise Refused(f"{uses} changes things, so it cannot be used to look.")
-        check_arguments(action, arguments)
-        call = ActionCall(key="", arguments=arguments, timeout=timeout)
-        seen = await answer(uses, lambda: action.handler(call), timeout=timeout)
-        return replace(seen, summary=clean(seen.summary))
+        return await self.reader.read(uses, arguments, timeout=timeout)
 
     async def dry_run(self, uses: str, arguments: Arguments, *, timeout: float) -> DryRun | None:
         """Ask an action what it would change; None where it cannot tell.
@@ -105,20 +120,14 @@ class ActionGate:
             Refused: the arguments do not fit, or the action says no.
             ActionFailed: it did not answer, or not in time.
         """
-        action = self.registry.get(uses)
-        check_arguments(action, arguments)
-        dry_run = action.dry_run
-        if dry_run is None:
-            return None
-        call = ActionCall(key="", arguments=arguments, timeout=timeout)
-        seen = await answer(f"the dry run of {uses}", lambda: dry_run(call), timeout=timeout)
-        return replace(seen, diff=clean(seen.diff))
+        return await self.reader.dry_run(uses, arguments, timeout=timeout)
 
     async def perform(self, claim: Claim) -> Settled:
         """Bring about the effect of the run's current step, at most once if need be.
 
-        An effect that is already settled is returned as it is. One whose
-        outcome was lost is looked up in the world before anything else.
+        An effect that is already settled is returned as it is, unless it failed
+        for a moment and is due again. One whose outcome was lost is looked up in
+        the world before anything else.
 
         Raises:
             Refused: an invariant forbids it; nothing happened.
@@ -126,15 +135,29 @@ class ActionGate:
             Stale: the claim has passed to another worker; nothing happened.
         """
         step = _current_step(claim.run)
-        key = claim.run.effect_key(step)
         async with self._database.reading() as view:
-            known = await view.effects.get(key)
-        if known is not None and known.state in (EffectState.SUCCEEDED, EffectState.FAILED):
+            known = await view.effects.get(claim.run.effect_key(step))
+        if known is None:
+            intent = await self._intend(claim, step, attempts=1)
+            return await self._carry_out(claim, step, intent)
+        if known.state is EffectState.SUCCEEDED:
             return Settled(effect=known)
-        if known is not None:
-            return await self._reconcile(claim, step, known)
-        intent = await self._intend(claim, step, attempts=1)
+        if known.state is EffectState.FAILED:
+            return await self._repeat(claim, step, known)
+        if step.manual:
+            return await self._hand_over(claim, step, known)
+        return await self._reconcile(claim, step, known)
+
+    async def _repeat(self, claim: Claim, step: PlannedStep, known: EffectRecord) -> Settled:
+        """Try a failed effect again once that is due; each attempt has its own intent."""
+        due = self._again_at(step, known)
+        if due is None or due > self._clock.now():
+            return Settled(effect=known, again_at=due)
+        intent = await self._intend(claim, step, attempts=known.attempts + 1)
         return await self._carry_out(claim, step, intent)
+
+    def _again_at(self, step: PlannedStep, effect: EffectRecord) -> datetime | None:
+        return next_attempt(step, self.registry.actions.get(step.uses), effect)
 
     async def _carry_out(self, claim: Claim, step: PlannedStep, intent: EffectRecord) -> Settled:
         """Call the handler, and never past the deadline that the intent announced.
@@ -142,24 +165,28 @@ class ActionGate:
         The deadline counts from the intent: a worker that was held up after it
         must not act when another may already have looked and found nothing.
         """
+        if step.manual:
+            return await self._hand_over(claim, step, intent)
         action = self.registry.get(step.uses)
-        call = ActionCall(key=intent.key, arguments=step.arguments, timeout=step.timeout)
         try:
-            if step.risk >= Risk.R3:
-                await self._covered()
-                await self._look_again(claim, step)
+            await self._cover(claim, step)
             async with asyncio.timeout(self._left(intent, step)):
-                result = await self._watch.over(claim, step, lambda: action.handler(call))
+                call = self._call(claim.run, step, intent)
+                result = await self._watch.over(claim, step, lambda: _started(action, call))
         except Stale:
             raise  # the effect is another worker's now
-        except (Refused, ActionFailed) as no:
-            return await self._complete(claim, step, _failed(intent, no.reason))
+        except Refused as no:
+            return await self._complete(claim, step, failed(intent, no.reason))
+        except ActionFailed as no:
+            missed = replace(failed(intent, no.reason), transient=no.transient)
+            return await self._complete(claim, step, missed)
         except TimeoutError:
-            return await self._look(claim, step, intent, why=f"no answer in {step.timeout:g} s")
+            late = replace(intent, transient=Transient.TIMEOUT)
+            return await self._look(claim, step, late, why=f"no answer in {step.timeout:g} s")
         except Halted as halted:
             stopped = replace(intent, stopped=True)
             if halted.unchanged:
-                return await self._complete(claim, step, _failed(stopped, halted.reason))
+                return await self._complete(claim, step, failed(stopped, halted.reason))
             return await self._look(claim, step, stopped, why=halted.reason)
         except Exception as error:  # any handler's error leaves the effect in doubt, never the run
             log.exception("effect %s broke off", intent.key)
@@ -168,6 +195,28 @@ class ActionGate:
             intent, state=EffectState.SUCCEEDED, summary=result.summary, value=result.value
         )
         return await self._complete(claim, step, done, result=result)
+
+    def _call(self, run: Run, step: PlannedStep, intent: EffectRecord) -> ActionCall:
+        return ActionCall(
+            key=intent.key,
+            arguments=own(step.arguments),
+            timeout=step.timeout,
+            report=self._outputs.reporter(run.id, step.id, intent.attempts),
+        )
+
+    async def _hand_over(self, claim: Claim, step: PlannedStep, intent: EffectRecord) -> Settled:
+        """Leave an intended effect to the person who brings it about and then says so."""
+        try:
+            await self._cover(claim, step)
+        except Refused as no:
+            return await self._complete(claim, step, failed(intent, no.reason))
+        return Settled(effect=intent)
+
+    async def _cover(self, claim: Claim, step: PlannedStep) -> None:
+        """Have the record held elsewhere before what is hard to undo."""
+        if step.risk >= Risk.R3:
+            await self._covered()
+            await self._look_again(claim, step)
 
     async def _look_again(self, claim: Claim, step: PlannedStep) -> None:
         """Read again what may have changed while the record was being covered.
@@ -184,7 +233,7 @@ class ActionGate:
             raise Refused("The run was stopped; nothing was run.")
 
     def _left(self, intent: EffectRecord, step: PlannedStep) -> float:
-        left = min(step.timeout, (_deadline(intent, step) - self._clock.now()).total_seconds())
+        left = min(step.timeout, (deadline(intent, step) - self._clock.now()).total_seconds())
         if left <= 0:
             raise Refused("the worker was held up past the step's time; nothing was run")
         return left
@@ -192,6 +241,8 @@ class ActionGate:
     async def _intend(self, claim: Claim, step: PlannedStep, *, attempts: int) -> EffectRecord:
         """Check everything and write the decision and the intent, in one transaction."""
         present = await self._authority.present(claim, now=self._clock.now())
+        if claim.run.plan is not None and step.effect is not Effect.READ:
+            await check_preconditions(self.reader, claim.run.plan.preconditions)
         now = self._clock.now()
         try:
             async with self._database.transaction() as tx:
@@ -204,27 +255,14 @@ class ActionGate:
                     check_consent(plan, decision, present)
                 except Refused as no:
                     raise Denied(decided, run.incident, no.reason) from no
-                intent = EffectRecord(
-                    key=run.effect_key(step),
-                    run=run.id,
-                    uses=step.uses,
-                    arguments=step.arguments,
-                    state=EffectState.INTENDED,
-                    intended_at=now,
-                    attempts=attempts,
-                    service=run.service,
-                    runbook=run.runbook,
-                    subject=run.subject,
-                    risk=int(step.risk),
-                    decision=decided.id,
-                )
+                intent = replace(_intent(run, step, at=now, decision=decided.id), attempts=attempts)
                 run = record(run, step.id, state=StepState.RUNNING, started_at=now)
                 await tx.runs.keep(run, fence=claim.fence)
                 await tx.effects.save(intent)
                 await self._governor.keep(
                     tx, decided, incident=run.incident, risk=int(step.risk), action=step.uses
                 )
-                await tx.ledger.append(_entry("action.intent", run, step, intent, at=now))
+                await tx.ledger.append(effect_entry(INTENT, run, step, intent, at=now))
         except Denied as denied:
             async with self._database.transaction() as tx:
                 await self._governor.keep(
@@ -245,13 +283,14 @@ class ActionGate:
         self, claim: Claim, step: PlannedStep, intent: EffectRecord, *, why: str
     ) -> Settled:
         """Find out whether an effect that broke off took place."""
-        seen = await self._last_look(step, intent)
+        seen = await self._inquiry.look(step, intent)
         if seen.happened is Happened.YES:
-            done = replace(intent, state=EffectState.SUCCEEDED, summary=seen.detail)
+            done = replace(intent, state=EffectState.SUCCEEDED, summary=seen.detail, transient=None)
             return await self._complete(claim, step, done)
         if seen.happened is Happened.NO:
-            return await self._complete(claim, step, _failed(intent, f"{why}; {seen.detail}"))
-        doubt = replace(intent, state=EffectState.IN_DOUBT, summary=f"{why}; {seen.detail}")
+            return await self._complete(claim, step, failed(intent, f"{why}; {seen.detail}"))
+        told = f"{why}; {seen.detail}"
+        doubt = replace(intent, state=EffectState.IN_DOUBT, summary=told, transient=None)
         return await self._complete(claim, step, doubt)
 
     async def _reconcile(self, claim: Claim, step: PlannedStep, known: EffectRecord) -> Settled:
@@ -263,12 +302,13 @@ class ActionGate:
         Raises:
             Refused: it did not happen and may not be done any more.
         """
-        seen = await self._last_look(step, known)
+        seen = await self._inquiry.look(step, known)
         if seen.happened is Happened.YES:
             done = replace(known, state=EffectState.SUCCEEDED, summary=seen.detail)
             return await self._complete(claim, step, done)
         doubt = replace(known, state=EffectState.IN_DOUBT, summary=seen.detail)
-        if seen.happened is Happened.UNKNOWN and not step.idempotent:
+        repeatable = step.idempotent and step.on_unknown != ASK
+        if seen.happened is Happened.UNKNOWN and not repeatable:
             return await self._complete(claim, step, doubt)
         try:
             intent = await self._intend(claim, step, attempts=known.attempts + 1)
@@ -276,37 +316,9 @@ class ActionGate:
             # The first attempt has its intent, so it must get an outcome.
             if seen.happened is Happened.UNKNOWN:
                 return await self._complete(claim, step, doubt)
-            await self._complete(claim, step, _failed(known, f"{seen.detail}; {no.reason}"))
+            await self._complete(claim, step, failed(known, f"{seen.detail}; {no.reason}"))
             raise
         return await self._carry_out(claim, step, intent)
-
-    async def _last_look(self, step: PlannedStep, effect: EffectRecord) -> Reconciliation:
-        """Look at the world: a yes counts at once, anything else only after the deadline.
-
-        Until then a request of ours, or of a worker that is gone, may still be under way.
-        """
-        left = (_deadline(effect, step) - self._clock.now()).total_seconds()
-        seen = await self._reconciled(step, effect)
-        if seen.happened is Happened.YES or left <= 0:
-            return seen
-        await asyncio.sleep(min(left, step.timeout))  # a clock that was set back is not waited for
-        return await self._reconciled(step, effect)
-
-    async def _reconciled(self, step: PlannedStep, effect: EffectRecord) -> Reconciliation:
-        action = self.registry.actions.get(step.uses)
-        if action is None or action.reconcile is None:
-            return Reconciliation(
-                happened=Happened.UNKNOWN, detail="this action cannot be looked up afterwards"
-            )
-        call = ActionCall(key=effect.key, arguments=effect.arguments, timeout=step.timeout)
-        try:
-            async with asyncio.timeout(step.timeout):
-                return await action.reconcile(call)
-        except Exception as error:  # noqa: BLE001  # a look that fails tells nothing, which is an answer
-            log.warning("reconciling %s failed: %s", effect.key, error)
-            return Reconciliation(
-                happened=Happened.UNKNOWN, detail=f"the target could not be asked: {error}"
-            )
 
     async def _complete(
         self,
@@ -317,22 +329,18 @@ class ActionGate:
         result: ActionResult | None = None,
     ) -> Settled:
         now = self._clock.now()
-        effect = replace(effect, ended_at=now, summary=clean(effect.summary))
+        effect = replace(effect, ended_at=now, summary=clean(effect.summary, self._redact))
+        settled = Settled(effect=effect, result=result, again_at=self._again_at(step, effect))
         async with self._database.transaction() as tx:
             run = await tx.runs.get(claim.run.id)
             await tx.runs.keep(run, fence=claim.fence)
             await tx.effects.save(effect)
-            entry = _entry("action.outcome", run, step, effect, at=now)
-            body = {**entry.body, "summary": effect.summary}
-            await tx.ledger.append(replace(entry, outcome=effect.state.value, body=body))
+            await tx.ledger.append(effect_entry(OUTCOME, run, step, effect, at=now))
             trouble = _TROUBLE.get(effect.state)
-            if trouble is not None and not effect.stopped:
+            counts = trouble is not None and not effect.stopped and settled.again_at is None
+            if trouble is not None and counts:
                 await self._governor.trouble(tx, run, step.uses, trouble, at=now)
-        return Settled(effect=effect, result=result)
-
-
-def _deadline(effect: EffectRecord, step: PlannedStep) -> datetime:
-    return effect.intended_at + timedelta(seconds=step.timeout)
+        return settled
 
 
 def _current_step(run: Run) -> PlannedStep:
@@ -342,23 +350,24 @@ def _current_step(run: Run) -> PlannedStep:
     return step
 
 
-def _failed(intent: EffectRecord, reason: str) -> EffectRecord:
-    return replace(intent, state=EffectState.FAILED, summary=reason)
+async def _started(action: Action, call: ActionCall) -> ActionResult:
+    """Call the handler; what only waits has none to call."""
+    if action.waiting:
+        return ActionResult(summary="waiting")
+    return await action.handler(call)
 
 
-def _entry(type: str, run: Run, step: PlannedStep, effect: EffectRecord, *, at: datetime) -> Entry:
-    plan = run.plan
-    return Entry(
-        type=type,
-        actor="bot",
-        at=at,
-        on_behalf_of=run.requester.actor,
-        incident=run.incident,
-        action=step.uses,
+def _intent(run: Run, step: PlannedStep, *, at: datetime, decision: str) -> EffectRecord:
+    return EffectRecord(
+        key=run.effect_key(step),
+        run=run.id,
+        uses=step.uses,
+        arguments=step.arguments,
+        state=EffectState.INTENDED,
+        intended_at=at,
+        service=run.service,
+        runbook=run.runbook,
+        subject=run.subject,
         risk=int(step.risk),
-        plan_digest=plan.digest if plan else None,
-        policy_digest=plan.policy_digest if plan else None,
-        decision_id=effect.decision or None,
-        idem_key=effect.key,
-        body={"run": run.id, "step": step.id, "arguments": dict(step.arguments)},
+        decision=decision,
     )

@@ -97,6 +97,8 @@ class Authority:
         less_safe = step.idempotent and not action.idempotent
         if action.risk > step.risk or action.effect is not step.effect or less_safe:
             raise Refused(f"{step.uses} became riskier than what was approved; plan again.")
+        if (action.manual, action.waiting) != (step.manual, step.waiting):
+            raise Refused(f"{step.uses} is done by others than was approved; plan again.")
         changed = self._governor.policy_digest != plan.policy_digest
         if changed and plan.authorised_by is None:
             raise Refused("The policy has changed since this plan was approved; plan again.")
@@ -177,7 +179,9 @@ def check_rollback(plan: Plan, parent: Run | None) -> None:
     if parent is None or parent.plan is None or plan.authorised_by != parent.plan.digest:
         raise Refused("The rollback is not of the plan that was approved; nothing was run.")
     announced = parent.step is not None and parent.step.on_failure == "rollback"
-    if parent.state is not RunState.FAILED or not announced:
+    # One that had failed before runs could be rolling back is rolled back too.
+    failed = parent.state in (RunState.ROLLING_BACK, RunState.FAILED)
+    if not failed or not announced:
         raise Refused("The approved plan announced no rollback here; nothing was run.")
     undoes = {f"undo-{u.step}": u for u in parent.undoes}
     for step in plan.steps:

@@ -7,7 +7,7 @@ transaction, and is written in one, together with what is told of it.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from bot.domain.approvals import Approval, Verdict, expire, ripen
@@ -24,8 +24,9 @@ from bot.domain.runs import (
 from bot.ports import Claim, Clock, Database, Transaction
 from bot.services.actions import ActionGate
 from bot.services.governing import Denied, Governor
-from bot.services.planning import Draft, Planner
+from bot.services.planning import Draft, NothingToDo, Planner
 from bot.services.steps import StepMoves
+from bot.services.superseding import REASON, outdated
 from bot.services.writing import AGAIN, RunWriter
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class RunMoves:
             await self._steps.perform(claim)
         elif run.state is RunState.VERIFYING:
             await self._steps.verify(claim)
+        elif run.state is RunState.MANUAL:
+            await self._steps.manual.overdue(claim)
         else:
             await self._writer.write(claim, lambda r: r, due_at=None)
 
@@ -85,10 +88,13 @@ class RunMoves:
     async def _stopped(self, claim: Claim) -> None:
         """End a run that a person stopped, once an effect it began is accounted for."""
         step = claim.run.step
+        if claim.run.state is RunState.MANUAL:
+            await self._steps.manual.stop(claim)
+            return
         if claim.run.state is RunState.RUNNING and step is not None:
             async with self._database.reading() as view:
                 effect = await view.effects.get(claim.run.effect_key(step))
-            if effect is not None:
+            if effect is not None and effect.state is not EffectState.FAILED:
                 await self._steps.perform(claim)
                 return
         await self._writer.cancel(claim)
@@ -99,6 +105,10 @@ class RunMoves:
             draft = await self._draft(claim.run, now)
         except Denied as no:
             await self._writer.end(claim, RunState.FAILED, no.reason, denied=no)
+            return
+        except NothingToDo as no:
+            facts = [asdict(fact) for fact in no.facts]
+            await self._writer.end(claim, no.state, no.reason, more={"facts": facts})
             return
         except Refused as no:
             await self._writer.end(claim, RunState.FAILED, no.reason)
@@ -124,6 +134,7 @@ class RunMoves:
                 risk = int(draft.plan.risk)
                 await self._governor.keep(tx, draft.decision, incident=run.incident, risk=risk)
 
+        decided = f": {draft.plan.decided}" if draft.plan.decided else ""
         count = len(draft.plan.steps)
         steps = f"{count} step{'' if count == 1 else 's'}"
         await self._writer.write(
@@ -131,7 +142,7 @@ class RunMoves:
             planned,
             due_at=_first_due(draft.approval, now),
             change="planned",
-            text=f"planned “{claim.run.title}”: {steps}, R{draft.plan.risk:d}",
+            text=f"planned “{claim.run.title}”: {steps}, R{draft.plan.risk:d}{decided}",
             also=recorded,
             more={"plan": draft.plan.content},
         )
@@ -178,6 +189,9 @@ class RunMoves:
         approval = run.approval
         if approval is None or expire(approval, now).verdict is Verdict.EXPIRED:
             await self._writer.end(claim, RunState.EXPIRED, "the approval expired before the start")
+            return
+        if outdated(run, self._planner.digests):
+            await self._writer.end(claim, RunState.SUPERSEDED, REASON)
             return
         try:
             await self._writer.write(

@@ -7,6 +7,7 @@ nothing here is believed by a comparison: see `bot.services.agreement`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -20,6 +21,7 @@ from bot.ports import Transaction
 
 _ORIGIN = "origin"
 _KEY = "key:"
+_RESTORED = re.compile(r"/[1-9][0-9]{0,5}")  # what restoring adds to a log's name
 
 
 class Signer(Protocol):
@@ -80,7 +82,7 @@ async def adopt(tx: Transaction, base: str) -> None:
     origin = await origin_in(tx)
     if origin is None:
         await tx.keys.save(_ORIGIN, base)
-    elif origin != base and not origin.startswith(f"{base}/"):
+    elif origin != base and _RESTORED.fullmatch(origin.removeprefix(base)) is None:
         raise Refused(f"The database is the log {origin}, and not {base}.")
 
 

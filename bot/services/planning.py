@@ -6,24 +6,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot.domain.actions import ActionFailed, Arguments, DryRun, Effect, Risk
+from bot.domain.actions import JSON, Effect, Risk
 from bot.domain.approvals import Approval, Place, Verdict, grant
+from bot.domain.deciding import Decision, decide, fact_name
 from bot.domain.decisions import DecisionRecord
 from bot.domain.errors import Postponed, Refused
+from bot.domain.expressions import parse
 from bot.domain.incidents import Incident
-from bot.domain.limits import check_targets, waves
+from bot.domain.limits import check_targets
+from bot.domain.parameters import FACTS, resolve, substitute
 from bot.domain.policy import Phase
-from bot.domain.runbooks import Check, Runbook, Step, Verification, resolve, substitute
-from bot.domain.runs import Fact, Plan, PlannedCheck, PlannedStep, PlannedUndo, Run
+from bot.domain.runbooks import Check, Expectation, Outcome, Runbook
+from bot.domain.runs import Fact, Goal, Look, Plan, PlannedStep, Precondition, Run, RunState
 from bot.ports import ChatError, Database
 from bot.services.actions import ActionGate
+from bot.services.diagnosing import Diagnosis, by_check, fillings
+from bot.services.drafting import Drafting
 from bot.services.governing import Denied, Governor, Wish, incident_of, key_of, way_out
 from bot.services.people import PeopleService
+from bot.services.preconditions import check_preconditions
 
-LOOK_SECONDS = 10.0
 UNSEEN = timedelta(minutes=1)
-DIFF_LENGTH = 2000
 MOST_STEPS = 50
+
+
+class NothingToDo(Refused):
+    """The page's own rules plan no steps: all is well, or a person has to decide.
+
+    `state` is how the run ends with it, `facts` what the rules decided on.
+    """
+
+    def __init__(self, state: RunState, reason: str, facts: tuple[Fact, ...]) -> None:
+        super().__init__(reason)
+        self.state = state
+        self.facts = facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,53 +78,75 @@ class Planner:
         self._people = people
         self._runbooks = runbooks
         self._expiries = expiries
+        self._diagnosis = Diagnosis(gate.reader)
+        self._drafting = Drafting(gate.registry, gate.reader)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Return the digest of every page there is now, by the runbook's id."""
+        return {id: runbook.digest for id, runbook in self._runbooks.items()}
 
     async def plan(self, run: Run, *, at: datetime) -> Draft:
-        """Diagnose, dry-run every step, ask policy and freeze the result.
+        """Diagnose, decide, dry-run every step, ask policy and freeze the result.
 
         Raises:
-            Refused: the runbook is gone, an action says no, or policy does.
+            NothingToDo: the page's rules plan no steps.
+            Refused: the runbook is gone, a precondition does not hold, an action
+                says no, or policy does.
             Postponed: the chat platform cannot be asked who somebody is.
         """
         runbook = self._runbook(run)
         parameters = resolve(runbook, {}, run.parameters)
-        facts = [await self._look(c, parameters) for c in runbook.diagnose]
-        steps = [
-            planned
-            for step in runbook.steps
-            for planned in await self._rolled_out(step, parameters)
-        ]
-        return await self._ask(run, self._frozen(run, runbook, facts, steps), runbook, at=at)
+        facts = await self._diagnosis.facts(runbook.diagnose, parameters)
+        chosen = _chosen(decide(runbook, parameters, by_check(facts)), facts)
+        values = fillings(parameters, facts)
+        preconditions = tuple(_precondition(c, values) for c in runbook.preconditions)
+        await check_preconditions(self._gate.reader, preconditions)
+        steps = await self._drafting.steps(chosen.steps, values)
+        plan = replace(
+            self._frozen(run, runbook, facts, steps),
+            decided=chosen.because if runbook.decide or chosen.steps != runbook.steps else "",
+            preconditions=preconditions,
+            done_when=_goal(runbook, parameters, values),
+        )
+        return await self._ask(run, plan, runbook, at=at)
 
     async def plan_undo(self, run: Run, done: Run, *, at: datetime) -> Draft:
         """Freeze the plan that takes another run's effects back, last effect first."""
         runbook = self._runbook(run)
-        steps = [await self._undo_step(u) for u in reversed(done.undoes)]
+        steps = [await self._drafting.undo(u) for u in reversed(done.undoes)]
         return await self._ask(run, self._frozen(run, runbook, [], steps), runbook, at=at)
 
     async def plan_rollback(self, run: Run, failed: Run, *, at: datetime) -> Draft:
-        """Freeze the rollback that an approved plan announced; its consent carries over."""
+        """Freeze the rollback that an approved plan announced; its consent carries over.
+
+        It stands on that plan and not on the page, which may be another by now,
+        or gone.
+
+        Raises:
+            Refused: an action is gone or says no, or it became too risky.
+        """
         if failed.plan is None or failed.approval is None:
             raise Refused("There is no approved plan to roll back.")
-        runbook, parent = self._runbook(run), failed.plan
-        steps = [await self._undo_step(u) for u in reversed(failed.undoes)]
-        plan = self._frozen(run, runbook, [], steps)
+        parent = failed.plan
+        steps = tuple([await self._drafting.undo(u) for u in reversed(failed.undoes)])
+        plan = replace(
+            parent,
+            run=run.id,
+            title=run.title,
+            parameters=run.parameters,
+            facts=(),
+            steps=steps,
+            risk=max((s.risk for s in steps), default=Risk.R0),
+            authorised_by=parent.digest,
+            decided="",
+            preconditions=(),
+            done_when=None,
+        )
         if plan.risk > parent.risk:
             raise Refused(
                 "The rollback is riskier than the plan that was approved; undo it by hand."
             )
-        plan = replace(
-            plan,
-            authorised_by=parent.digest,
-            quorum=parent.quorum,
-            policy_digest=parent.policy_digest,
-            change_type=parent.change_type,
-            decision=parent.decision,
-            policies=parent.policies,
-            veto_seconds=parent.veto_seconds,
-            pre_authorised=parent.pre_authorised,
-            break_glass=parent.break_glass,
-        )
         consent = replace(failed.approval, execute_within=self._expiries.execute_within)
         approval = grant(replace(consent, verdict=Verdict.WAITING), at)
         return Draft(plan=plan, approval=approval, decision=None)
@@ -118,86 +156,6 @@ class Planner:
         if runbook is None:
             raise Refused(f"The runbook {run.runbook} does not exist any more.")
         return runbook
-
-    async def _look(self, check: Check, parameters: Mapping[str, object]) -> Fact:
-        arguments = substitute(check.arguments, parameters)
-        try:
-            seen = await self._gate.read(check.uses, arguments, timeout=LOOK_SECONDS)
-        except (Refused, ActionFailed) as no:
-            return Fact(title=check.title, summary=f"could not be found out: {no.reason}")
-        ok = check.expect.holds(seen.value) if check.expect else None
-        expected = f" (expected {check.expect})" if check.expect and not ok else ""
-        return Fact(title=check.title, summary=f"{seen.summary}{expected}", ok=ok)
-
-    async def _rolled_out(
-        self, step: Step, parameters: Mapping[str, object]
-    ) -> Sequence[PlannedStep]:
-        """Plan a step, for each of its targets where it has some, in growing waves.
-
-        Each wave ends with the step's verification: what goes wrong, goes wrong
-        on few first.
-        """
-        if not step.targets:
-            return [await self._step(step, parameters)]
-        planned: list[PlannedStep] = []
-        for wave, targets in enumerate(waves(step.targets), start=1):
-            for target in targets:
-                one = replace(
-                    step,
-                    id=f"{step.id}.{len(planned) + 1}",
-                    title=f"{step.title}: {target}",
-                    verify=step.verify if target == targets[-1] else None,
-                )
-                made = await self._step(one, {**parameters, "target": target})
-                touched = made.targets or (target,)
-                planned.append(replace(made, wave=wave, targets=touched))
-        return planned
-
-    async def _step(self, step: Step, parameters: Mapping[str, object]) -> PlannedStep:
-        action = self._gate.registry.get(step.uses)
-        arguments = substitute(step.arguments, parameters)
-        seen = await self._dry_run(step.uses, arguments)
-        return PlannedStep(
-            id=step.id,
-            title=step.title,
-            uses=step.uses,
-            arguments={**arguments, **seen.pinned},
-            effect=action.effect,
-            risk=max(action.risk, step.risk or Risk.R0),
-            idempotent=action.idempotent,
-            timeout=step.timeout,
-            diff=seen.diff[:DIFF_LENGTH],
-            explanation=step.explanation,
-            on_failure=step.on_failure,
-            verify=_check(step.verify, parameters) if step.verify else None,
-            commit_point=step.commit_point,
-            targets=seen.targets,
-            out_of=seen.out_of,
-        )
-
-    async def _undo_step(self, undo: PlannedUndo) -> PlannedStep:
-        action = self._gate.registry.get(undo.uses)
-        seen = await self._dry_run(undo.uses, undo.arguments)
-        return PlannedStep(
-            id=f"undo-{undo.step}",
-            title=undo.title,
-            uses=undo.uses,
-            arguments={**undo.arguments, **seen.pinned},
-            effect=action.effect,
-            risk=action.risk,
-            idempotent=action.idempotent,
-            timeout=30.0,
-            diff=seen.diff[:DIFF_LENGTH],
-            targets=seen.targets,
-            out_of=seen.out_of,
-        )
-
-    async def _dry_run(self, uses: str, arguments: Arguments) -> DryRun:
-        try:
-            seen = await self._gate.dry_run(uses, arguments, timeout=LOOK_SECONDS)
-        except ActionFailed as no:
-            raise Refused(f"The dry run failed: {no.reason}.") from no
-        return seen or DryRun(diff="This action cannot say beforehand what it changes.")
 
     def _frozen(
         self, run: Run, runbook: Runbook, facts: Sequence[Fact], steps: Sequence[PlannedStep]
@@ -306,14 +264,39 @@ def _wish(plan: Plan, runbook: Runbook) -> Wish:
     )
 
 
-def _check(verify: Verification, parameters: Mapping[str, object]) -> PlannedCheck:
-    return PlannedCheck(
-        uses=verify.uses,
-        arguments=substitute(verify.arguments, parameters),
-        expect=verify.expect,
-        within=verify.within,
-        every=verify.every,
-        consecutive=verify.consecutive,
+def _chosen(decision: Decision, facts: tuple[Fact, ...]) -> Decision:
+    """Return a decision for steps; any other is the end of the run."""
+    if decision.outcome is Outcome.ESCALATE:
+        reason = f"a person must decide: {decision.because}"
+        raise NothingToDo(RunState.FAILED, reason, facts)
+    if decision.outcome is Outcome.STOP or not decision.steps:
+        raise NothingToDo(RunState.CANCELLED, f"nothing to do: {decision.because}", facts)
+    return decision
+
+
+def _precondition(check: Check, values: Mapping[str, JSON]) -> Precondition:
+    return Precondition(
+        title=check.title,
+        uses=check.uses,
+        arguments=substitute(check.arguments, values),
+        expect=check.expect or Expectation(),
+    )
+
+
+def _goal(
+    runbook: Runbook, parameters: Mapping[str, JSON], values: Mapping[str, JSON]
+) -> Goal | None:
+    """Freeze what a page calls done, with the checks its expression needs."""
+    done = runbook.done_when
+    if done is None:
+        return None
+    names = parse(done.when).names
+    needed = [c for c in runbook.diagnose if f"{FACTS}{fact_name(c.id)}" in names]
+    looks = tuple(
+        Look(id=c.id, uses=c.uses, arguments=substitute(c.arguments, values)) for c in needed
+    )
+    return Goal(
+        when=done.when, looks=looks, within=done.within, every=done.every, parameters=parameters
     )
 
 

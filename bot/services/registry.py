@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
@@ -17,6 +18,15 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SUMMARY_LENGTH = 2000
+LONGEST_READ = 100_000  # characters of a foreign text that are looked at for secrets
+
+# Takes secrets out of a text before it is stored or shown.
+Redact = Callable[[str], str]
+
+
+def unredacted(text: str) -> str:
+    """Leave a text as it is."""
+    return text
 
 
 class Registry:
@@ -62,7 +72,18 @@ def check_arguments(action: Action, arguments: Arguments) -> None:
         raise Refused(f"{action.reference}: {where}: {fault.message[:200]}")
 
 
-async def answer(what: str, ask: Callable[[], Awaitable[T]], *, timeout: float) -> T:
+def own(arguments: Arguments) -> Arguments:
+    """Return a copy of arguments that an action may do with as it likes.
+
+    A plan is frozen, and its digest worked out once: no handler may change it
+    under the eyes of those who approved it.
+    """
+    return copy.deepcopy(dict(arguments))
+
+
+async def answer(
+    what: str, ask: Callable[[], Awaitable[T]], *, timeout: float, redact: Redact = unredacted
+) -> T:
     """Wait for a read-only answer; whatever goes wrong is a failure with a reason.
 
     An error nobody expected must not break the run off that asked: a
@@ -72,19 +93,22 @@ async def answer(what: str, ask: Callable[[], Awaitable[T]], *, timeout: float) 
         async with asyncio.timeout(timeout):
             return await ask()
     except Refused as no:
-        raise Refused(clean(no.reason)) from no
+        raise Refused(clean(no.reason, redact)) from no
     except ActionFailed as no:
-        raise ActionFailed(clean(no.reason)) from no
+        raise ActionFailed(clean(no.reason, redact), transient=no.transient) from no
     except TimeoutError as late:
         raise ActionFailed(f"{what} gave no answer within {timeout:g} s") from late
     except Exception as error:
         log.exception("%s broke off", what)
-        raise ActionFailed(clean(f"{what} broke off: {type(error).__name__}: {error}")) from error
+        broken = f"{what} broke off: {type(error).__name__}: {error}"
+        raise ActionFailed(clean(broken, redact)) from error
 
 
-def clean(text: str) -> str:
-    """Return foreign text as the record can hold it: no lone surrogates, not endless.
+def clean(text: str, redact: Redact = unredacted) -> str:
+    """Return foreign text as the record can hold it: no secrets or lone surrogates, not endless.
 
-    What a target answers must never keep the outcome of an effect from being written.
+    What a target answers must never keep the outcome of an effect from being
+    written. Secrets go before the text is cut, or half of one could stay.
     """
-    return text.encode("utf-8", "replace").decode()[:SUMMARY_LENGTH]
+    readable = text[:LONGEST_READ].encode("utf-8", "replace").decode()
+    return redact(readable)[:SUMMARY_LENGTH]

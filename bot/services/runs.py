@@ -8,20 +8,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.domain.actions import JSON
 from bot.domain.approvals import Answer, Approval, Verdict, decide
-from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, NotFound, Refused
-from bot.domain.events import Happening
 from bot.domain.ledger import Entry
-from bot.domain.people import BOT, Caller, ChannelId, Person, Standing
-from bot.domain.runbooks import Runbook, resolve
-from bot.domain.runs import Run, RunId, RunState, StepState, advance, record
-from bot.domain.timeline import TimelineEntry, TimelineKind
+from bot.domain.parameters import resolve
+from bot.domain.people import BOT, Caller, ChannelId, Standing
+from bot.domain.runbooks import Runbook
+from bot.domain.runs import Run, RunId, RunState, advance
+from bot.domain.timeline import TimelineKind
 from bot.ports import Clock, Database, Transaction
+from bot.services import settling, superseding
 from bot.services.brakes import Brakes
 from bot.services.emergencies import EmergencyService
 from bot.services.governing import incident_of
+from bot.services.registry import Redact, clean, unredacted
+from bot.services.rollbacks import end_rolled_back
+from bot.services.telling import tell
 
 CHANNEL = "channel:"  # how the subject begins of a run that was asked for in some channel
 
@@ -37,12 +39,14 @@ class RunService:
         emergencies: EmergencyService,
         brakes: Brakes,
         alerts_channel: Callable[[], ChannelId | None] = lambda: None,
+        redact: Redact = unredacted,
     ) -> None:
         self._database = database
         self._clock = clock
         self._emergencies = emergencies
         self._brakes = brakes
         self._alerts_channel = alerts_channel
+        self._redact = redact
 
     async def get(self, id: RunId) -> Run:
         """Return a run, or raise NotFound."""
@@ -73,15 +77,20 @@ class RunService:
         """Ask for a run: it is diagnosed and planned next, and nothing changes yet.
 
         Raises:
-            Refused: the runbook has no steps, a parameter does not fit, or the
-                same is asked for or under way already.
+            Refused: the runbook has no steps or is due for a review, a parameter
+                does not fit, or the same is asked for or under way already.
         """
         if by.person.bot and by.person.id != BOT.id:
             raise Refused("Only people ask for a run, or the assistant itself.")
         if not runbook.executable:
             raise Refused(f"“{runbook.title}” has no steps to run; it is for reading.")
-        resolve(runbook, labels, given)  # refuses what does not fit
         now = self._clock.now()
+        if runbook.review.stale(now.date()):
+            raise Refused(
+                f"“{runbook.title}” was last reviewed on {runbook.review.at}; it is for reading "
+                "until somebody reviews it."
+            )
+        resolve(runbook, labels, given)  # refuses what does not fit
         run = Run(
             id=RunId(uuid.uuid4().hex[:12]),
             runbook=runbook.id,
@@ -202,13 +211,15 @@ class RunService:
         """Stop a run: at once where it waits, before its next effect where it is under way.
 
         Raises:
-            Refused: it is over already.
+            Refused: it is over already, or its effects are being taken back.
         """
         now = self._clock.now()
         async with self._database.transaction(once=by.request) as tx:
             run = await tx.runs.get(id)
             if run.state.over:
                 raise Refused(f"This run is {run.state} already.")
+            if run.state is RunState.ROLLING_BACK:
+                raise Refused("This run is being rolled back; stop the rollback, if anything.")
             if run.stop_requested_by is not None:
                 raise Refused("This run is being stopped already.")
             run = replace(run, stop_requested_by=by.person)
@@ -216,6 +227,7 @@ class RunService:
                 run = advance(run, RunState.CANCELLED, reason=f"by {by.person.name}", at=now)
                 if run.plan is not None:  # a rollback was handed what its parent held
                     await self._brakes.free(tx, run.plan.concurrency_key, run.id)
+                await end_rolled_back(tx, run, at=now)
             await tx.runs.save(run, due_at=None if run.state.over else now)
             await tell(
                 tx, run, "stop requested", by=by.person, at=now, text=f"stopped “{run.title}”"
@@ -234,6 +246,8 @@ class RunService:
         now = self._clock.now()
         async with self._database.transaction(once=by.request) as tx:
             done = await tx.runs.get(id)
+            if done.state is RunState.ROLLING_BACK:
+                raise Refused("This run is being rolled back already.")
             if not done.state.over or not done.undoes:
                 raise Refused("There is nothing this run could take back.")
             if done.state is RunState.IN_DOUBT:
@@ -266,38 +280,36 @@ class RunService:
         Raises:
             Refused: there is no doubt, a bot asks, or the answer is neither.
         """
-        person = by.person
-        if person.bot:
-            raise Refused("A person has to look and say.")
-        if person.stranger or person.guest or not person.active:
-            raise Refused("Only full members of this workspace settle a doubt.")
-        if happened not in ("yes", "no"):
-            raise Refused("Say yes or no: did it take place?")
-        now = self._clock.now()
+        settling.check_teller(by.person)
+        outcome, now = settling.outcome_of(happened), self._clock.now()
         async with self._database.transaction(once=by.request) as tx:
-            run = await tx.runs.get(id)
-            step = run.step
-            effect = await tx.effects.get(run.effect_key(step)) if step else None
-            if run.state is not RunState.IN_DOUBT or step is None or effect is None:
-                raise Refused("Nothing about this run is in doubt.")
-            took_place = happened == "yes"
-            state = EffectState.SUCCEEDED if took_place else EffectState.FAILED
-            text = f"said that “{step.title}” {'took' if took_place else 'did not take'} place"
-            await tx.effects.save(replace(effect, state=state, summary=text, ended_at=now))
-            run = advance(run, RunState.RUNNING)
-            run = record(run, step.id, state=StepState.RUNNING, summary=text)
-            await tx.runs.save(run, due_at=now)
-            await tell(
-                tx,
-                run,
-                "settled",
-                by=by.person,
-                at=now,
-                text=text,
-                type="action.settled",
-                outcome=state.value,
+            return await settling.settle(tx, id, outcome=outcome, by=by.person, at=now)
+
+    async def done(self, id: RunId, step: str, *, happened: str, note: str = "", by: Caller) -> Run:
+        """Let a person say that they did a step by hand, or that it could not be done.
+
+        `happened` is `yes` or `no`, which needs a note. The run goes on to the
+        step's verification, or does what the page says about a step that failed.
+
+        Raises:
+            Refused: the run does not wait for this step, or they may not say so.
+        """
+        settling.check_teller(by.person)
+        outcome, now = settling.outcome_of(happened), self._clock.now()
+        note = clean(note, self._redact)
+        async with self._database.transaction(once=by.request) as tx:
+            return await settling.done(
+                tx, id, step, outcome=outcome, note=note, by=by.person, at=now
             )
-        return run
+
+    async def supersede(self, digests: Mapping[str, str]) -> Sequence[Run]:
+        """End every run that has not begun and whose page is another by now; return them.
+
+        `digests` are those of all pages' files, by runbook: a page that is not
+        among them was removed.
+        """
+        async with self._database.transaction() as tx:
+            return await superseding.supersede(tx, digests, at=self._clock.now())
 
 
 def _takes_back(run: Run) -> bool:
@@ -355,46 +367,3 @@ def _due(run: Run, now: datetime) -> datetime | None:
     if run.state is not RunState.AWAITING or run.approval is None:
         return None
     return run.approval.veto_until or run.approval.answer_by
-
-
-async def tell(
-    tx: Transaction,
-    run: Run,
-    change: str,
-    *,
-    at: datetime,
-    text: str,
-    by: Person | None = None,
-    kind: TimelineKind = TimelineKind.RUN,
-    type: str = "",
-    outcome: str | None = None,
-    more: Mapping[str, JSON] | None = None,
-) -> None:
-    """Put what happened to a run on the timeline, in the ledger and in the outbox."""
-    actor, name = (by.actor, by.name) if by else ("bot", "Tocsin")
-    await tx.timeline.add(
-        TimelineEntry(
-            subject=run.incident or run.subject,
-            at=at,
-            kind=kind,
-            text=text,
-            actor=actor,
-            actor_name=name,
-        )
-    )
-    await tx.ledger.append(
-        Entry(
-            type=type or f"run.{change.replace(' ', '_')}",
-            actor=actor,
-            at=at,
-            on_behalf_of=run.requester.actor if by is None else None,
-            incident=run.incident,
-            risk=int(run.plan.risk) if run.plan else None,
-            plan_digest=run.plan.digest if run.plan else None,
-            policy_digest=run.plan.policy_digest if run.plan else None,
-            decision_id=run.approval.id if run.approval else None,
-            outcome=outcome,
-            body={"run": run.id, "runbook": run.runbook, "text": text, **(more or {})},
-        )
-    )
-    await tx.outbox.add(Happening(kind="run", subject=run.id, change=change, at=at))

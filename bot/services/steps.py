@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.domain.actions import ActionCall, ActionFailed, ActionResult
+from bot.domain.actions import ActionFailed
 from bot.domain.breakers import Trouble
 from bot.domain.effects import EffectState
 from bot.domain.errors import Postponed, Refused
-from bot.domain.people import BOT
 from bot.domain.runs import (
     PlannedCheck,
     PlannedStep,
-    PlannedUndo,
     Run,
-    RunId,
     RunState,
     StepState,
     advance,
     record,
 )
 from bot.ports import Claim, Clock, Database, Transaction
-from bot.services.actions import ActionGate, Settled
+from bot.services.actions import ActionGate
+from bot.services.goals import GoalMoves
 from bot.services.governing import Governor
+from bot.services.manual import ManualMoves
+from bot.services.outcomes import Settled
+from bot.services.rollbacks import rollback_of
+from bot.services.telling import tell
+from bot.services.undoing import undo_of, with_undo
 from bot.services.writing import RunWriter
-
-log = logging.getLogger(__name__)
 
 
 class StepMoves:
@@ -48,6 +47,8 @@ class StepMoves:
         self._gate = gate
         self._governor = governor
         self._writer = writer
+        self._goals = GoalMoves(clock, reader=gate.reader, writer=writer)
+        self.manual = ManualMoves(database, clock, writer=writer)
 
     async def perform(self, claim: Claim) -> None:
         """Bring about the effect of the current step, or end a run that has none left."""
@@ -68,6 +69,10 @@ class StepMoves:
             return
         if settled.effect.state is EffectState.IN_DOUBT:
             await self.doubt(claim, step, settled.effect.summary)
+        elif settled.effect.state is EffectState.INTENDED:
+            await self.manual.wait(claim, step, settled.effect)
+        elif settled.again_at is not None:
+            await self._again(claim, step, settled, at=settled.again_at)
         elif settled.effect.state is EffectState.FAILED:
             await self._fail(claim, step, settled.effect.summary)
         elif step.verify is None:
@@ -75,11 +80,26 @@ class StepMoves:
         else:
             await self._start_verifying(claim, step, step.verify, settled)
 
+    async def _again(
+        self, claim: Claim, step: PlannedStep, settled: Settled, *, at: datetime
+    ) -> None:
+        """Let a step that failed for a moment wait for its next attempt."""
+        effect, most = settled.effect, step.retry.times if step.retry else 0
+        wait = (at - self._clock.now()).total_seconds()
+        text = f"{effect.summary}; attempt {effect.attempts + 1} of {most + 1} in {wait:.0f} s"
+        await self._writer.write(
+            claim,
+            lambda r: record(r, step.id, summary=text),
+            due_at=at,
+            change="step retried",
+            text=f"{step.title}: {text}",
+        )
+
     async def _start_verifying(
         self, claim: Claim, step: PlannedStep, check: PlannedCheck, settled: Settled
     ) -> None:
         now = self._clock.now()
-        undo = self._undo_of(step, settled)
+        undo = undo_of(self._gate.registry, step, settled)
 
         def verifying(run: Run) -> Run:
             run = record(run, step.id, state=StepState.VERIFYING, summary=settled.effect.summary)
@@ -88,7 +108,7 @@ class StepMoves:
                 good_checks=0,
                 verify_by=now + timedelta(seconds=check.within),
             )
-            return _with_undo(run, step, undo)
+            return with_undo(run, step, undo)
 
         text = f"{step.title}: {settled.effect.summary}"
         await self._writer.write(claim, verifying, due_at=now, change="step done", text=text)
@@ -96,6 +116,9 @@ class StepMoves:
     async def verify(self, claim: Claim) -> None:
         """Look once, and either count it, give up, or look again later."""
         run, step = claim.run, claim.run.step
+        if step is None and run.plan is not None and run.plan.done_when is not None:
+            await self._goals.look(claim, run.plan.done_when)
+            return
         if step is None or step.verify is None:
             await self._writer.end(claim, RunState.FAILED, "there is nothing to verify")
             return
@@ -140,19 +163,24 @@ class StepMoves:
         summary: str,
         became: StepState = StepState.DONE,
     ) -> None:
-        """Leave a step behind and go to the next, or end well."""
+        """Leave a step behind and go to the next, look whether all has helped, or end well."""
         now = self._clock.now()
-        undo = self._undo_of(step, settled) if settled else None
-        last = claim.run.plan is None or claim.run.position + 1 >= len(claim.run.plan.steps)
+        undo = undo_of(self._gate.registry, step, settled) if settled else None
+        plan = claim.run.plan
+        last = plan is None or claim.run.position + 1 >= len(plan.steps)
+        goal = plan.done_when if plan is not None and last else None
+        over = last and goal is None
 
         def done(run: Run) -> Run:
             run = record(run, step.id, state=became, summary=summary, ended_at=now)
             run = replace(run, position=run.position + 1, good_checks=0, verify_by=None)
             if settled:
-                run = _with_undo(run, step, undo)
-            if last:
+                run = with_undo(run, step, undo)
+            if over:
                 return advance(run, RunState.SUCCEEDED, at=now)
-            return advance(run, RunState.RUNNING) if run.state is not RunState.RUNNING else run
+            if goal is not None:
+                run = replace(run, verify_by=now + timedelta(seconds=goal.within))
+            return _into(run, RunState.VERIFYING if goal is not None else RunState.RUNNING)
 
         async def counted(tx: Transaction, run: Run) -> None:
             if became is not StepState.DONE:
@@ -165,8 +193,8 @@ class StepMoves:
         await self._writer.write(
             claim,
             done,
-            due_at=None if last else now,
-            change=RunState.SUCCEEDED.value if last else f"step {became}",
+            due_at=None if over else now,
+            change=RunState.SUCCEEDED.value if over else f"step {became}",
             text=f"{step.title}: {summary}",
             also=counted,
         )
@@ -219,15 +247,23 @@ class StepMoves:
         await self._end_failed(claim, step, why)
 
     async def _end_failed(self, claim: Claim, step: PlannedStep, why: str) -> None:
-        """End a run at a failed step, and roll back where the plan announced it."""
+        """End a run at a failed step, or roll it back where the plan announced that.
+
+        It is over when its rollback is. Who has stopped it asks for its effects
+        to be taken back, if at all, so then there is no rollback either.
+        """
         now = self._clock.now()
         roll_back = step.on_failure == "rollback" and bool(claim.run.undoes)
 
         def failed(run: Run) -> Run:
             run = record(run, step.id, state=StepState.FAILED, summary=why, ended_at=now)
-            return advance(run, RunState.FAILED, reason=why, at=now)
+            rolls = roll_back and run.stop_requested_by is None
+            state = RunState.ROLLING_BACK if rolls else RunState.FAILED
+            return advance(run, state, reason=why, at=now)
 
-        async def counted(tx: Transaction, run: Run) -> None:
+        async def told(tx: Transaction, run: Run) -> None:
+            text = f"{step.title} failed: {why}"
+            await tell(tx, run, run.state.value, at=now, text=text)
             await self._count_failure(tx, claim, step)
             if any(r.started_at is not None for r in run.records):
                 await self._count_return(tx, run)
@@ -236,51 +272,10 @@ class StepMoves:
             claim,
             failed,
             due_at=None,
-            change="failed",
-            text=f"{step.title} failed: {why}",
-            child=_rollback_of(claim.run, now) if roll_back else None,
-            also=counted,
-        )
-
-    def _undo_of(self, step: PlannedStep, settled: Settled) -> PlannedUndo | None:
-        action = self._gate.registry.actions.get(step.uses)
-        if action is None or action.undo is None:
-            return None
-        call = ActionCall(key=settled.effect.key, arguments=step.arguments, timeout=step.timeout)
-        result = settled.result or ActionResult(
-            summary=settled.effect.summary, value=settled.effect.value
-        )
-        try:
-            undo = action.undo(call, result)
-        except Exception:  # the effect took place; that it cannot be taken back must not hide it
-            log.exception("%s could not say how it is taken back", step.uses)
-            return None
-        if undo is None:
-            return None
-        return PlannedUndo(
-            step=step.id, title=f"Undo: {step.title}", uses=undo.uses, arguments=undo.arguments
+            child=rollback_of(claim.run, now) if roll_back else None,
+            also=told,
         )
 
 
-def _with_undo(run: Run, step: PlannedStep, undo: PlannedUndo | None) -> Run:
-    """Remember how a step is taken back; past a commit point there is no way back."""
-    if step.commit_point:
-        return replace(run, undoes=())
-    return replace(run, undoes=(*run.undoes, undo)) if undo else run
-
-
-def _rollback_of(run: Run, at: datetime) -> Run:
-    return Run(
-        id=RunId(uuid.uuid4().hex[:12]),
-        runbook=run.runbook,
-        title=f"Rollback: {run.title}",
-        parameters={},
-        requester=BOT,
-        subject=run.subject,
-        incident=run.incident,
-        service=run.service,
-        created_at=at,
-        parent=run.id,
-        rollback=True,
-        break_glass=run.break_glass,
-    )
+def _into(run: Run, state: RunState) -> Run:
+    return run if run.state is state else advance(run, state)

@@ -12,7 +12,9 @@ from bot.domain.events import Happening
 from bot.domain.runs import Run, RunState, advance
 from bot.ports import Claim, Clock, Database, Transaction
 from bot.services.governing import Denied, Governor
-from bot.services.runs import tell
+from bot.services.rollbacks import end_rolled_back
+from bot.services.superseding import withdrawn
+from bot.services.telling import tell
 
 AGAIN = timedelta(seconds=2)  # until what was postponed is tried again
 PATIENCE = timedelta(minutes=5)  # for which a wish may wait to become a plan
@@ -67,6 +69,7 @@ class RunWriter:
             if child is not None:
                 await tx.runs.add(child, due_at=now)
             await self._let_go(tx, run, child)
+            await end_rolled_back(tx, run, at=now)
             if change and text:
                 await tell(tx, run, change, at=now, text=text, type=type, more=more)
             elif change:
@@ -78,7 +81,7 @@ class RunWriter:
         One that is in doubt goes on holding it: nobody else should act on what
         nobody knows the state of.
         """
-        if not run.state.over or run.state is RunState.IN_DOUBT:
+        if child is None and (not run.state.over or run.state is RunState.IN_DOUBT):
             return
         plan, brakes = run.plan, self._governor.rules.brakes
         if plan is None and run.rollback and run.parent is not None:
@@ -91,7 +94,14 @@ class RunWriter:
             await brakes.free(tx, plan.concurrency_key, run.id)
 
     async def end(
-        self, claim: Claim, state: RunState, reason: str, *, denied: Denied | None = None
+        self,
+        claim: Claim,
+        state: RunState,
+        reason: str,
+        *,
+        denied: Denied | None = None,
+        also: Also | None = None,
+        more: Mapping[str, JSON] | None = None,
     ) -> None:
         """End a run, whatever it is doing, with the decision that denied it where one did."""
         now = self._clock.now()
@@ -103,6 +113,8 @@ class RunWriter:
                 await self._governor.keep(
                     tx, denied.record, incident=denied.incident, risk=int(risk)
                 )
+            if also is not None:
+                await also(tx, run)
 
         await self.write(
             claim,
@@ -111,13 +123,14 @@ class RunWriter:
             change=state.value,
             text=text,
             also=recorded,
+            more=more,
         )
 
-    async def cancel(self, claim: Claim) -> None:
+    async def cancel(self, claim: Claim, *, also: Also | None = None) -> None:
         """End a run because a person stopped it."""
         who = claim.run.stop_requested_by
         reason = f"stopped by {who.name}" if who else "stopped"
-        await self.end(claim, RunState.CANCELLED, reason)
+        await self.end(claim, RunState.CANCELLED, reason, also=also)
 
     async def postpone(self, claim: Claim, why: str) -> None:
         """Try again soon, but not for ever: what nobody hears of is not on its way."""
@@ -134,4 +147,6 @@ def _ended(run: Run, state: RunState, reason: str, at: datetime) -> Run:
         return run
     if state is RunState.EXPIRED and run.approval is not None:
         run = replace(run, approval=expire(run.approval, at))
+    if state is RunState.SUPERSEDED:
+        run = replace(run, approval=withdrawn(run.approval))
     return advance(run, state, reason=reason, at=at)

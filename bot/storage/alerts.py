@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlmodel import col
 
 from bot.domain.alerts import AlertGroup, GroupId
@@ -17,6 +16,7 @@ from bot.storage.codec import Codec
 from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import DeliveryRow, GroupRow
+from bot.storage.upserts import Upsert
 
 _groups = Codec(AlertGroup)
 
@@ -29,7 +29,7 @@ class StoredGroups:
 
     async def get(self, id: GroupId) -> AlertGroup:
         """Return a group, or raise NotFound."""
-        row = await self._rows.one(select(col(GroupRow.data)).where(col(GroupRow.id) == id))
+        row = await self._rows.one(_GROUP, {"group": id})
         if row is None:
             raise NotFound("This alert is not known any more.")
         return _groups.load(row.data)
@@ -72,13 +72,8 @@ _LATEST = Prepared(
     .order_by(col(GroupRow.opened_at).desc())
     .limit(1)
 )
-_insert_group = upsert(GroupRow)
-_SAVE_GROUP = Prepared(
-    _insert_group.on_conflict_do_update(
-        index_elements=["id"],
-        set_={"firing": _insert_group.excluded.firing, "data": _insert_group.excluded.data},
-    )
-)
+_SAVE_GROUP = Prepared(Upsert(GroupRow, key=("id",), update=("firing", "data")))
+_GROUP = Prepared(select(col(GroupRow.data)).where(col(GroupRow.id) == bindparam("group")))
 
 
 class StoredDeliveries:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
-
-from sqlalchemy import Connection, Engine
 
 from bot.domain.audits import Verdict
 from bot.domain.errors import NotFound
@@ -14,15 +13,21 @@ from bot.domain.ledger import Sealed
 from bot.domain.merkle import consistency_proof, inclusion_proof, root_at
 from bot.ports import Privacy
 from bot.storage import ledger
+from bot.storage.rows import Look
 
 T = TypeVar("T")
 
 
 class StoredArchive:
-    """Reads the last committed state; each question is a view of its own."""
+    """Reads the last committed state; each question is a view of its own.
 
-    def __init__(self, engine: Engine, privacy: Privacy) -> None:
-        self._engine = engine
+    `looking` opens a view, in the thread that asks.
+    """
+
+    def __init__(
+        self, looking: Callable[[], AbstractContextManager[Look]], privacy: Privacy
+    ) -> None:
+        self._looking = looking
         self._privacy = privacy
 
     async def size(self) -> int:
@@ -31,25 +36,23 @@ class StoredArchive:
 
     async def root(self, size: int) -> bytes:
         """Return the root the tree had at some size."""
-        return await self._ask(lambda c: root_at(size, lambda level, at: ledger.node(c, level, at)))
+        return await self._ask(
+            lambda look: root_at(size, lambda level, at: ledger.node(look, level, at))
+        )
 
     async def inclusion(self, seq: int, size: int) -> Sequence[bytes]:
         """Return the proof that an entry is in the tree of some size."""
 
-        def proof(connection: Connection) -> Sequence[bytes]:
-            return inclusion_proof(
-                seq, size, node=lambda level, at: ledger.node(connection, level, at)
-            )
+        def proof(look: Look) -> Sequence[bytes]:
+            return inclusion_proof(seq, size, node=lambda level, at: ledger.node(look, level, at))
 
         return await self._ask(proof)
 
     async def consistency(self, old: int, new: int) -> Sequence[bytes]:
         """Return the proof that the tree only grew from one size to another."""
 
-        def proof(connection: Connection) -> Sequence[bytes]:
-            return consistency_proof(
-                old, new, node=lambda level, at: ledger.node(connection, level, at)
-            )
+        def proof(look: Look) -> Sequence[bytes]:
+            return consistency_proof(old, new, node=lambda level, at: ledger.node(look, level, at))
 
         return await self._ask(proof)
 
@@ -70,9 +73,9 @@ class StoredArchive:
     ) -> Sequence[Sealed]:
         """Return entries from `start` up to, not including, `before`."""
         return await self._ask(
-            lambda c: list(
+            lambda look: list(
                 ledger.entries(
-                    c,
+                    look,
                     self._privacy,
                     start=start,
                     before=before,
@@ -84,11 +87,11 @@ class StoredArchive:
 
     async def verify(self) -> Verdict:
         """Verify the whole ledger."""
-        return await self._ask(lambda c: ledger.check(c, self._privacy))
+        return await self._ask(lambda look: ledger.check(look, self._privacy))
 
-    async def _ask(self, question: Callable[[Connection], T]) -> T:
+    async def _ask(self, question: Callable[[Look], T]) -> T:
         return await asyncio.to_thread(self._answer, question)
 
-    def _answer(self, question: Callable[[Connection], T]) -> T:
-        with self._engine.connect() as connection, connection.begin():
-            return question(connection)
+    def _answer(self, question: Callable[[Look], T]) -> T:
+        with self._looking() as look:
+            return question(look)

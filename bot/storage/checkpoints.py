@@ -7,14 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlmodel import col
 
 from bot.ports import Receipt, SignedCheckpoint
+from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import CheckpointRow, ReceiptOfAnchorRow
+from bot.storage.upserts import Upsert
 
 _COLUMNS = tuple(CheckpointRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
+_ADD = Prepared(Upsert(CheckpointRow))
+_ADD_RECEIPT = Prepared(Upsert(ReceiptOfAnchorRow))
 
 
 class StoredCheckpoints:
@@ -26,7 +29,7 @@ class StoredCheckpoints:
     async def add(self, checkpoint: SignedCheckpoint) -> None:
         """Keep a checkpoint; a second one of the same origin and size replaces nothing."""
         await self._rows.execute(
-            upsert(CheckpointRow).on_conflict_do_nothing(),
+            _ADD,
             {
                 "origin": checkpoint.origin,
                 "size": checkpoint.size,
@@ -56,7 +59,7 @@ class StoredCheckpoints:
     async def anchored(self, anchor: str, *, size: int, receipt: bytes, at: datetime) -> None:
         """Remember that an anchor holds the checkpoint of a size, with its receipt."""
         await self._rows.execute(
-            upsert(ReceiptOfAnchorRow).on_conflict_do_nothing(),
+            _ADD_RECEIPT,
             {"anchor": anchor, "size": size, "at": at, "receipt": receipt},
         )
 

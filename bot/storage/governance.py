@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Generic, TypeVar
 
-from sqlalchemy import delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlmodel import col
 
 from bot.domain.decisions import DecisionId, DecisionRecord
@@ -17,10 +17,12 @@ from bot.storage.codec import Codec
 from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import DecisionRow, EpochRow, KeyedRow, SwitchRow
+from bot.storage.upserts import Upsert
 
 T = TypeVar("T")
 
 SWITCHES = "switches"
+_LONGEST_KEY = 500  # characters
 
 _decisions = Codec(DecisionRecord)
 _people = Codec(tuple[Person, ...])
@@ -33,6 +35,21 @@ _PULLED = Prepared(
         col(SwitchRow.releases),
     )
 )
+
+_EPOCH = Prepared(
+    select(col(EpochRow.count).label("total")).where(col(EpochRow.name) == bindparam("what"))
+)
+_ADD_DECISION = Prepared(insert(DecisionRow))
+_IS_KEY = (col(KeyedRow.kind) == bindparam("of_kind"), col(KeyedRow.key) == bindparam("by_key"))
+_KEYED = Prepared(select(col(KeyedRow.data)).where(*_IS_KEY))
+_ALL_KEYED = Prepared(
+    select(col(KeyedRow.key), col(KeyedRow.data))
+    .where(col(KeyedRow.kind) == bindparam("of_kind"))
+    .order_by(col(KeyedRow.key))
+)
+_SAVE_KEYED = Prepared(Upsert(KeyedRow, key=("kind", "key"), update=("data",)))
+_ADD_KEYED = Prepared(Upsert(KeyedRow))
+_REMOVE_KEYED = Prepared(delete(KeyedRow).where(*_IS_KEY))
 
 
 class StoredSwitches:
@@ -76,17 +93,15 @@ class StoredSwitches:
 
     async def epoch(self) -> int:
         """Return how often switches were pulled or released so far."""
-        row = await self._rows.one(
-            select(col(EpochRow.count).label("total")).where(col(EpochRow.name) == SWITCHES)
-        )
+        row = await self._rows.one(_EPOCH, {"what": SWITCHES})
         return int(row.total) if row else 0
 
     async def _count(self) -> None:
-        first = upsert(EpochRow).values(name=SWITCHES, count=1)
+        await self._rows.execute(Prepared(Upsert(EpochRow)), {"name": SWITCHES, "count": 0})
         await self._rows.execute(
-            first.on_conflict_do_update(
-                index_elements=["name"], set_={"count": col(EpochRow.count) + 1}
-            )
+            update(EpochRow)
+            .where(col(EpochRow.name) == SWITCHES)
+            .values(count=col(EpochRow.count) + 1)
         )
 
 
@@ -99,7 +114,7 @@ class StoredDecisions:
     async def add(self, decision: DecisionRecord) -> None:
         """Keep a record."""
         await self._rows.execute(
-            insert(DecisionRow),
+            _ADD_DECISION,
             {
                 "id": decision.id,
                 "run": decision.run,
@@ -132,6 +147,16 @@ class StoredDecisions:
         return [_decisions.load(row.data) for row in rows]
 
 
+def _short(key: str) -> str:
+    """Return a key that fits into PostgreSQL's index, which takes some 2,700 bytes.
+
+    One that is too long is told from any other by its hash.
+    """
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[:100]}…sha256:{sha256(key.encode(errors='replace')).hexdigest()}"
+
+
 class StoredKeyed(Generic[T]):
     """Small records of one kind by key."""
 
@@ -142,43 +167,29 @@ class StoredKeyed(Generic[T]):
 
     async def get(self, key: str) -> T | None:
         """Return a record, or None."""
-        row = await self._rows.one(
-            select(col(KeyedRow.data)).where(
-                col(KeyedRow.kind) == self._kind, col(KeyedRow.key) == key
-            )
-        )
+        row = await self._rows.one(_KEYED, self._place(key))
         return self._codec.load(row.data) if row else None
 
     async def save(self, key: str, record: T) -> None:
         """Add a record or replace it."""
-        statement = upsert(KeyedRow)
-        await self._rows.execute(
-            statement.on_conflict_do_update(
-                index_elements=["kind", "key"], set_={"data": statement.excluded.data}
-            ),
-            self._row(key, record),
-        )
+        await self._rows.execute(_SAVE_KEYED, self._row(key, record))
 
     async def add(self, key: str, record: T) -> bool:
         """Add a record; say False, and change nothing, where the key is taken."""
-        statement = upsert(KeyedRow).on_conflict_do_nothing()
-        result = await self._rows.execute(statement, self._row(key, record))
+        result = await self._rows.execute(_ADD_KEYED, self._row(key, record))
         return result.rowcount == 1
 
     async def remove(self, key: str) -> None:
         """Forget a record."""
-        await self._rows.execute(
-            delete(KeyedRow).where(col(KeyedRow.kind) == self._kind, col(KeyedRow.key) == key)
-        )
+        await self._rows.execute(_REMOVE_KEYED, self._place(key))
 
     async def all(self) -> Mapping[str, T]:
         """Return every record by key."""
-        rows = await self._rows.all(
-            select(col(KeyedRow.key), col(KeyedRow.data))
-            .where(col(KeyedRow.kind) == self._kind)
-            .order_by(col(KeyedRow.key))
-        )
+        rows = await self._rows.all(_ALL_KEYED, {"of_kind": self._kind})
         return {row.key: self._codec.load(row.data) for row in rows}
 
+    def _place(self, key: str) -> Mapping[str, str]:
+        return {"of_kind": self._kind, "by_key": _short(key)}
+
     def _row(self, key: str, record: T) -> Mapping[str, str]:
-        return {"kind": self._kind, "key": key, "data": self._codec.dump(record)}
+        return {"kind": self._kind, "key": _short(key), "data": self._codec.dump(record)}

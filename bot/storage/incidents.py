@@ -6,8 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import bindparam, func, select
 from sqlmodel import col
 
 from bot.domain.errors import NotFound
@@ -19,18 +18,17 @@ from bot.storage.codec import Codec
 from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import IncidentRow, MilestoneRow, PostmortemRow, TimelineRow
+from bot.storage.upserts import Upsert
 
 _incidents = Codec(Incident)
 _postmortems = Codec(Postmortem)
 
-_insert_incident = upsert(IncidentRow)
-_SAVE = _insert_incident.on_conflict_do_update(
-    index_elements=["id"],
-    set_={
-        "channel": _insert_incident.excluded.channel,
-        "is_open": _insert_incident.excluded.is_open,
-        "data": _insert_incident.excluded.data,
-    },
+_SAVE = Prepared(Upsert(IncidentRow, key=("id",), update=("channel", "is_open", "data")))
+_ADD_MILESTONE = Prepared(Upsert(MilestoneRow))
+_MILESTONES = Prepared(
+    select(col(MilestoneRow.kind), col(MilestoneRow.at), col(MilestoneRow.by))
+    .where(col(MilestoneRow.incident) == bindparam("of"))
+    .order_by(col(MilestoneRow.at))
 )
 
 
@@ -44,7 +42,7 @@ class StoredIncidents:
         """Return an incident, or raise NotFound."""
         row = await self._rows.one(select(col(IncidentRow.data)).where(col(IncidentRow.id) == id))
         if row is None:
-            raise NotFound(f"There is no incident {id}.")
+            raise NotFound(f"There is no incident {id[:40]}.")
         return await self._whole(row.data)
 
     async def of_channel(self, channel: ChannelId) -> Incident | None:
@@ -74,7 +72,7 @@ class StoredIncidents:
         )
         for milestone in incident.milestones:
             await self._rows.execute(
-                upsert(MilestoneRow).on_conflict_do_nothing(),
+                _ADD_MILESTONE,
                 {
                     "incident": incident.id,
                     "kind": milestone.kind.value,
@@ -97,11 +95,7 @@ class StoredIncidents:
 
     async def _whole(self, data: str) -> Incident:
         incident = _incidents.load(data)
-        rows = await self._rows.all(
-            select(col(MilestoneRow.kind), col(MilestoneRow.at), col(MilestoneRow.by))
-            .where(col(MilestoneRow.incident) == incident.id)
-            .order_by(col(MilestoneRow.at))
-        )
+        rows = await self._rows.all(_MILESTONES, {"of": incident.id})
         return replace(
             incident,
             milestones=tuple(
@@ -153,7 +147,7 @@ class StoredTimelines:
         ]
 
 
-_ADD_ENTRY = Prepared(upsert(TimelineRow).on_conflict_do_nothing())
+_ADD_ENTRY = Prepared(Upsert(TimelineRow))
 _TIMELINE = tuple(TimelineRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
 
 
@@ -172,15 +166,8 @@ class StoredPostmortems:
 
     async def save(self, postmortem: Postmortem) -> None:
         """Keep a draft."""
-        statement = upsert(PostmortemRow)
         await self._rows.execute(
-            statement.on_conflict_do_update(
-                index_elements=["incident"],
-                set_={
-                    "drafted_at": statement.excluded.drafted_at,
-                    "data": statement.excluded.data,
-                },
-            ),
+            Prepared(Upsert(PostmortemRow, key=("incident",), update=("drafted_at", "data"))),
             {
                 "incident": postmortem.incident,
                 "drafted_at": postmortem.drafted_at,

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from sqlmodel import col
 
 from bot.domain.audits import Fault, Verdict, verify
@@ -26,9 +24,10 @@ from bot.domain.entries import DAMAGED
 from bot.domain.entries import shown as as_shown
 from bot.domain.errors import Unreadable
 from bot.domain.ledger import SALT_BYTES, Draft, Entry, Sealed, actor_ref, draft, read, seal
-from bot.domain.merkle import Frontier, frontier_at, leaf_hash
+from bot.domain.merkle import Frontier, Node, frontier_at, leaf_hash
 from bot.ports import KeysElsewhere, Privacy
-from bot.storage.prepared import Prepared, driver
+from bot.storage.prepared import Prepared
+from bot.storage.rows import Look, Rows
 from bot.storage.tables import EntryRow, NodeRow
 
 T = TypeVar("T")
@@ -38,15 +37,16 @@ _ADD_NODES = Prepared(insert(NodeRow))
 _HIGHEST = Prepared(
     select(func.max(col(NodeRow.position)).label("highest")).where(col(NodeRow.level) == 0)
 )
-_NODE = Prepared(
-    select(col(NodeRow.hash)).where(
-        col(NodeRow.level) == bindparam("level"), col(NodeRow.position) == bindparam("position")
-    )
-)
+_LEAF = Prepared(select(col(EntryRow.leaf)).where(col(EntryRow.seq) == bindparam("at")))
+_SIZE = "SELECT max(position) FROM ledger_nodes WHERE level = 0"
+_NODE = "SELECT hash FROM ledger_nodes WHERE level = ? AND position = ?"
+_NODES = "SELECT level, position, hash FROM ledger_nodes"
+# The casts say to PostgreSQL what a NULL would be.
 _ENTRIES = (
     "SELECT seq, leaf, salt, body, subjects FROM ledger_entries"
-    " WHERE seq >= ? AND (? IS NULL OR seq < ?)"
+    " WHERE seq >= ? AND (CAST(? AS BIGINT) IS NULL OR seq < CAST(? AS BIGINT))"
 )
+_ALL = 2**63 - 1  # rows, for LIMIT
 # Bodies of the first version were stored as they are: a JSON object.
 PLAIN = b"{"
 
@@ -74,13 +74,16 @@ class Unkeyed:
         return False
 
 
+UNKEYED = Unkeyed()
+
+
 class DraftedLedger:
     """The ledger as one transaction sees it: what is appended becomes a draft."""
 
-    def __init__(self, privacy: Privacy, connection: Connection) -> None:
+    def __init__(self, privacy: Privacy, rows: Rows) -> None:
         self.drafts: list[Draft] = []
         self._privacy = privacy
-        self._connection = connection
+        self._rows = rows
 
     async def append(self, entry: Entry) -> None:
         """Append an entry in this transaction.
@@ -98,13 +101,13 @@ class DraftedLedger:
         statement = select(col(EntryRow.seq), col(EntryRow.subjects)).where(
             col(EntryRow.subjects).contains(subject, autoescape=True)
         )
-        rows = self._connection.execute(statement.order_by(col(EntryRow.seq)))
+        rows = await self._rows.all(statement.order_by(col(EntryRow.seq)))
         return [row.seq for row in rows if subject in row.subjects.split(" ")]
 
     async def erase(self, seqs: Sequence[int]) -> None:
         """Remove the bodies of entries, with their salts and the names of their subjects."""
         for seq in seqs:
-            self._connection.execute(
+            await self._rows.execute(
                 update(EntryRow)
                 .where(col(EntryRow.seq) == seq)
                 .values(salt=None, body=None, subjects=None)
@@ -118,11 +121,11 @@ class Sealer:
         self._frontier = Frontier()
         self._last_ts: str | None = None
 
-    def seal(self, connection: Connection, drafts: Sequence[Draft], *, now: datetime) -> None:
+    async def seal(self, rows: Rows, drafts: Sequence[Draft], *, now: datetime) -> None:
         """Store drafts, their bodies closed, as the next entries, with the nodes they complete."""
         if not drafts:
             return
-        self._catch_up(connection)
+        await self._catch_up(rows)
         entries, nodes = [], []
         for item in drafts:
             sealed = seal(item, seq=self._frontier.size, previous_ts=self._last_ts, now=now)
@@ -138,47 +141,70 @@ class Sealer:
                 }
             )
             nodes += [{"level": level, "position": at, "hash": h} for level, at, h in fresh]
-        _ADD_ENTRIES.execute_many(driver(connection), entries)
-        _ADD_NODES.execute_many(driver(connection), nodes)
+        await rows.execute_many(_ADD_ENTRIES, entries)
+        await rows.execute_many(_ADD_NODES, nodes)
 
     def forget(self) -> None:
         """Drop what is remembered, since the transaction that wrote it was rolled back."""
         self._frontier, self._last_ts = Frontier(), None
 
-    def _catch_up(self, connection: Connection) -> None:
+    async def _catch_up(self, rows: Rows) -> None:
         """Read the tree's edge again if another process has appended, or after a start."""
-        size = size_of(connection)
+        newest = await rows.one(_HIGHEST)
+        size = 0 if newest is None or newest.highest is None else int(newest.highest) + 1
         if size == self._frontier.size:
             return
-        self._frontier = frontier_at(size, lambda level, at: node(connection, level, at))
-        self._last_ts = _last_ts(connection, size) if size else None
+        self._frontier = frontier_at(size, await _edge(rows, size))
+        last = await rows.one(_LEAF, {"at": size - 1})
+        self._last_ts = str(read(last.leaf)["ts"]) if last else None
 
 
-def node(connection: Connection, level: int, position: int) -> bytes:
+async def _edge(rows: Rows, size: int) -> Node:
+    """Read the nodes at the edge of a tree, in one question."""
+    places: list[tuple[int, int]] = []
+
+    def asked(level: int, position: int) -> bytes:
+        places.append((level, position))
+        return b""
+
+    frontier_at(size, asked)
+    place = tuple_(col(NodeRow.level), col(NodeRow.position))
+    wanted = select(col(NodeRow.level), col(NodeRow.position), col(NodeRow.hash))
+    found = await rows.all(wanted.where(place.in_(places))) if places else ()
+    stored = {(row.level, row.position): bytes(row.hash) for row in found}
+
+    def told(level: int, position: int) -> bytes:
+        if (level, position) not in stored:
+            raise _missing(level, position)
+        return stored[level, position]
+
+    return told
+
+
+def _missing(level: int, position: int) -> ValueError:
+    return ValueError(f"the stored node {position} of level {level} is missing")
+
+
+def node(look: Look, level: int, position: int) -> bytes:
     """Return the hash of a stored node.
 
     Raises:
         ValueError: there is none.
     """
-    found = _NODE.all(driver(connection), {"level": level, "position": position})
-    if not found:
-        raise ValueError(f"the stored node {position} of level {level} is missing")
-    return bytes(found[0].hash)
+    stored = look.all(_NODE, level, position)
+    if not stored:
+        raise _missing(level, position)
+    return bytes(stored[0][0])
 
 
-def _last_ts(connection: Connection, size: int) -> str:
-    row = connection.execute(select(col(EntryRow.leaf)).where(col(EntryRow.seq) == size - 1)).one()
-    return str(read(row.leaf)["ts"])
-
-
-def size_of(connection: Connection) -> int:
+def size_of(look: Look) -> int:
     """Return how many leaves the tree has, by its own nodes."""
-    [row] = _HIGHEST.all(driver(connection), {})
-    return 0 if row.highest is None else int(row.highest) + 1
+    [(highest,)] = look.all(_SIZE)
+    return 0 if highest is None else int(highest) + 1
 
 
 def entries(
-    connection: Connection,
+    look: Look,
     privacy: Privacy,
     *,
     start: int = 0,
@@ -186,15 +212,10 @@ def entries(
     limit: int | None = None,
     newest_first: bool = False,
 ) -> Iterator[Sealed]:
-    """Return stored entries in order, one at a time, up to one that cannot be read.
-
-    Straight from the driver: a whole log is read here, and SQLAlchemy's rows
-    cost as much as checking them.
-    """
+    """Return stored entries in order, one at a time, up to one that cannot be read."""
     order = "DESC" if newest_first else "ASC"
     sql = f"{_ENTRIES} ORDER BY seq {order} LIMIT ?"
-    most = -1 if limit is None else limit
-    with closing(driver(connection).execute(sql, (start, before, before, most))) as rows:
+    with look.each(sql, start, before, before, _ALL if limit is None else limit) as rows:
         for row in rows:
             yield _opened(row, privacy)
 
@@ -223,42 +244,43 @@ def _opened(row: tuple[Any, Any, Any, Any, Any], privacy: Privacy) -> Sealed:
     return replace(sealed, body=body)
 
 
-def check(connection: Connection, privacy: Privacy) -> Verdict:
+def check(look: Look, privacy: Privacy) -> Verdict:
     """Verify every entry and every stored node.
 
     A file that was damaged below the database may not even be readable: then
     the first entry that cannot be read is the fault.
     """
     problems: list[str] = []
-    nodes = _nodes(connection, problems)
+    nodes = _nodes(look, problems)
     leaves = [at for level, at in nodes if level == 0 and isinstance(at, int)]
     verdict = verify(
-        _readable(entries(connection, privacy), problems),
+        _readable(look, entries(look, privacy), problems),
         lambda level, position: nodes.get((level, position)),
         size=max(leaves, default=-1) + 1,
     )
     if not problems:
         return verdict
     index = verdict.entries if verdict.fault is None else verdict.fault.index
-    reason = f"the database file is damaged: {problems[0]}"
+    reason = f"the database is damaged: {problems[0]}"
     return replace(verdict, fault=Fault(index=index, reason=reason))
 
 
-def _nodes(connection: Connection, problems: list[str]) -> dict[tuple[int, int], bytes]:
-    rows = driver(connection).execute("SELECT level, position, hash FROM ledger_nodes")
-    return {(level, position): hash for level, position, hash in _readable(rows, problems)}
+def _nodes(look: Look, problems: list[str]) -> dict[tuple[int, int], bytes]:
+    with look.each(_NODES) as rows:
+        found = _readable(look, rows, problems)
+        return {(level, position): hash for level, position, hash in found}
 
 
-def _readable(rows: Iterable[T], problems: list[str]) -> Iterator[T]:
+def _readable(look: Look, rows: Iterable[T], problems: list[str]) -> Iterator[T]:
     """Return rows until one cannot be read, and note why."""
     try:
         yield from rows
-    except sqlite3.DatabaseError as error:
+    except look.error as error:
         problems.append(str(error))
 
 
 def shown(
-    connection: Connection, privacy: Privacy, *, incident: str, last: int
+    look: Look, privacy: Privacy, *, incident: str, last: int
 ) -> Sequence[Mapping[str, object]]:
     """Return the newest entries with their bodies, for people; nothing is verified here.
 
@@ -266,7 +288,7 @@ def shown(
         Unreadable: naming an entry that is not JSON.
     """
     newest: deque[Mapping[str, object]] = deque(maxlen=last)
-    for sealed in entries(connection, privacy):
+    for sealed in entries(look, privacy):
         entry = as_shown(sealed)
         if entry.header["type"] == DAMAGED:
             reason = "cannot be read; `tocsin ledger verify` says more"

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlmodel import col
 
 from bot.domain.events import Happening
@@ -15,6 +14,7 @@ from bot.ports import MessageRef, Posted, Queued
 from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.tables import OutboxRow, PostedRow, SlotRow
+from bot.storage.upserts import Upsert
 
 
 class StoredOutbox:
@@ -93,7 +93,7 @@ class StoredMessages:
 
     async def get(self, key: str) -> Posted | None:
         """Return what is known of a message of ours."""
-        row = await self._rows.one(select(*_POSTED).where(col(PostedRow.key) == key))
+        row = await self._rows.one(_FIND_POSTED, {"by_key": key})
         if row is None:
             return None
         channel = ChannelId(row.channel)
@@ -102,16 +102,8 @@ class StoredMessages:
 
     async def save(self, posted: Posted) -> None:
         """Remember a message."""
-        statement = upsert(PostedRow)
         await self._rows.execute(
-            statement.on_conflict_do_update(
-                index_elements=["key"],
-                set_={
-                    "channel": statement.excluded.channel,
-                    "message": statement.excluded.message,
-                    "digest": statement.excluded.digest,
-                },
-            ),
+            _SAVE_POSTED,
             {
                 "key": posted.key,
                 "channel": posted.ref.channel if posted.ref else posted.channel,
@@ -122,6 +114,9 @@ class StoredMessages:
 
 
 _POSTED = tuple(PostedRow.__table__.columns)  # type: ignore[attr-defined]  # added by SQLModel
+_FIND_POSTED = Prepared(select(*_POSTED).where(col(PostedRow.key) == bindparam("by_key")))
+_SAVE_POSTED = Prepared(Upsert(PostedRow, key=("key",), update=("channel", "message", "digest")))
+_TAKE_SLOT = Prepared(Upsert(SlotRow))
 
 
 class StoredSlots:
@@ -132,7 +127,5 @@ class StoredSlots:
 
     async def take(self, job: str, slot: str) -> bool:
         """Claim a slot; exactly one caller ever gets True for it."""
-        result = await self._rows.execute(
-            upsert(SlotRow).on_conflict_do_nothing(), {"job": job, "slot": slot}
-        )
+        result = await self._rows.execute(_TAKE_SLOT, {"job": job, "slot": slot})
         return result.rowcount == 1

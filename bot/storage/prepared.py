@@ -1,4 +1,4 @@
-"""Statements that never change, turned into SQL text once.
+"""Statements that never change, turned into SQL text once for each database.
 
 SQLAlchemy writes the text, names the order of the values, and says how each
 value goes in and comes out; what it does around every single execution costs
@@ -8,26 +8,37 @@ directly, on the same connection and within the same transaction.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Select
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import TypeEngine
 
+from bot.storage.upserts import Upsert
+
 Values: TypeAlias = Mapping[str, Any]
 
 _Convert: TypeAlias = Callable[[Any], Any]
-_DIALECT = SQLiteDialect_pysqlite(dbapi=sqlite3)
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """How a database is spoken to: its dialect, and the errors that its driver raises."""
+
+    dialect: Dialect
+    error: type[Exception]
+
+    def told(self, sql: str, parameters: Any, error: Exception) -> BaseException:
+        """Return a driver's error as SQLAlchemy raises it."""
+        return DBAPIError.instance(sql, parameters, error, self.error, dialect=self.dialect)
 
 
 @dataclass(frozen=True)
-class _Text:
+class Text:
     """SQL with the values it takes, in order: their names, and how they go in."""
 
     sql: str
@@ -35,16 +46,22 @@ class _Text:
     known: Values
 
     def ordered(self, values: Values) -> list[Any]:
+        """Return values as the driver takes them."""
         if self.known:
             values = {**self.known, **values}
         return [values[name] if put is None else put(values[name]) for name, put in self.given]
 
 
-def driver(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's own connection, which is in the same transaction."""
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)  # noqa: S101  # the driver of these engines
-    return raw
+@dataclass(frozen=True)
+class _Shape:
+    """What a row that comes back looks like, and how its values come out."""
+
+    row: Callable[..., Any]
+    taken: tuple[_Convert | None, ...]
+
+    def formed(self, row: Sequence[Any]) -> Any:
+        pairs = zip(row, self.taken, strict=True)
+        return self.row(*(value if take is None else take(value) for value, take in pairs))
 
 
 class Prepared:
@@ -54,73 +71,65 @@ class Prepared:
     So there is one text for each set of names it is executed with.
     """
 
-    def __init__(self, statement: Executable) -> None:
+    def __init__(self, statement: Executable | Upsert) -> None:
         self._statement = statement
-        self._texts: dict[tuple[str, ...], _Text] = {}
-        self._row: Callable[..., Any] = tuple
-        self._taken: tuple[_Convert | None, ...] = ()
-        if isinstance(statement, Select):
-            columns = statement.selected_columns
-            self._row = namedtuple("Row", columns.keys())  # type: ignore[misc]  # names are data
-            self._taken = tuple(_taker(column.type) for column in columns)
+        self._texts: dict[tuple[Speech, tuple[str, ...]], Text] = {}
+        self._shapes: dict[Speech, _Shape] = {}
 
-    def execute(self, connection: sqlite3.Connection, values: Values) -> sqlite3.Cursor:
-        """Execute the statement.
-
-        Raises:
-            sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it itself.
-        """
-        text = self._text(values)
-        parameters = text.ordered(values)
-        try:
-            return connection.execute(text.sql, parameters)
-        except sqlite3.Error as error:
-            raise _told(text.sql, parameters, error) from error
-
-    def execute_many(self, connection: sqlite3.Connection, many: Sequence[Values]) -> None:
-        """Execute the statement for each of some values, at least one, all with the same names."""
-        text = self._text(many[0])
-        parameters = [text.ordered(values) for values in many]
-        try:
-            connection.executemany(text.sql, parameters)
-        except sqlite3.Error as error:
-            raise _told(text.sql, parameters, error) from error
-
-    def all(self, connection: sqlite3.Connection, values: Values) -> list[Any]:
-        """Return every row of a SELECT, its columns as attributes."""
-        return [self._converted(row) for row in self.execute(connection, values).fetchall()]
-
-    def _converted(self, row: Sequence[Any]) -> Any:
-        pairs = zip(row, self._taken, strict=True)
-        return self._row(*(value if take is None else take(value) for value, take in pairs))
-
-    def _text(self, values: Values) -> _Text:
-        names = tuple(values)
-        text = self._texts.get(names)
+    def text(self, speech: Speech, values: Values) -> Text:
+        """Return the statement as a database takes it, for values of these names."""
+        asked = (speech, tuple(values))
+        text = self._texts.get(asked)
         if text is None:
-            text = self._texts[names] = _compiled(self._statement, names)
+            text = self._texts[asked] = _compiled(self._said(speech), speech, asked[1])
         return text
 
+    def formed(self, speech: Speech, rows: Iterable[Sequence[Any]]) -> list[Any]:
+        """Return rows that came back, their columns as attributes."""
+        shape = self._shapes.get(speech)
+        if shape is None:
+            shape = self._shapes[speech] = _shape(self._said(speech), speech)
+        return [shape.formed(row) for row in rows]
 
-def _compiled(statement: Executable, names: tuple[str, ...]) -> _Text:
-    compiled = statement.compile(dialect=_DIALECT, column_keys=list(names))  # type: ignore[attr-defined]  # of every ClauseElement
+    def _said(self, speech: Speech) -> Executable:
+        if isinstance(self._statement, Upsert):
+            return self._statement.statement(speech.dialect)
+        return self._statement
+
+
+def _shape(statement: Any, speech: Speech) -> _Shape:
+    columns = statement.exported_columns  # of a SELECT, or of what a RETURNING names
+    row = namedtuple("Row", columns.keys())  # type: ignore[misc]  # names are data
+    return _Shape(row=row, taken=tuple(_taker(column.type, speech) for column in columns))
+
+
+def _compiled(statement: Any, speech: Speech, names: tuple[str, ...]) -> Text:
+    compiled = statement.compile(
+        dialect=speech.dialect,
+        column_keys=list(names),
+        compile_kwargs={"render_postcompile": True},
+    )
     order: list[str] = compiled.positiontup
-    given = tuple((name, _putter(compiled.binds[name].type)) for name in order)
+    binds = {name: _bind(compiled.binds, name) for name in order}
+    given = tuple((name, _putter(binds[name].type, speech)) for name in order)
     known = {
         name: compiled.params[name]
         for name in order
-        if name not in names and not compiled.binds[name].required
+        if name not in names and not binds[name].required
     }
-    return _Text(sql=str(compiled), given=given, known=known)
+    return Text(sql=str(compiled), given=given, known=known)
 
 
-def _putter(type_: TypeEngine[Any]) -> _Convert | None:
-    return type_.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+def _bind(binds: Mapping[str, Any], name: str) -> Any:
+    """Return what a value belongs to; those of a list are named after it, with numbers."""
+    while name and name not in binds:
+        name = name.rpartition("_")[0]
+    return binds[name]
 
 
-def _taker(type_: TypeEngine[Any]) -> _Convert | None:
-    return type_.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
+def _putter(type_: TypeEngine[Any], speech: Speech) -> _Convert | None:
+    return type_.dialect_impl(speech.dialect).bind_processor(speech.dialect)
 
 
-def _told(sql: str, parameters: Any, error: sqlite3.Error) -> BaseException:
-    return DBAPIError.instance(sql, parameters, error, sqlite3.Error, dialect=_DIALECT)
+def _taker(type_: TypeEngine[Any], speech: Speech) -> _Convert | None:
+    return type_.dialect_impl(speech.dialect).result_processor(speech.dialect, None)

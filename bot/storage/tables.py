@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 from sqlmodel import Field, SQLModel
 from typing_extensions import override
 
@@ -31,7 +33,28 @@ class UtcTime(TypeDecorator[datetime]):
 
     @override
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
+        if value is None or value.tzinfo is None:
+            return None if value is None else value.replace(tzinfo=UTC)
+        return value.astimezone(UTC)
+
+
+# Whole numbers of 64 bits; SQLite numbers rows by itself only where the type is INTEGER.
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+
+def only(dialect: str, index: Index) -> Index:
+    """Make an index that one kind of database has."""
+    index.info["only"] = dialect
+    return index.ddl_if(dialect)
+
+
+def belongs(dialect: str) -> Callable[..., bool]:
+    """Return what tells Alembic which parts of the tables a kind of database has."""
+
+    def told(part: SchemaItem, *_: object) -> bool:
+        return bool(part.info.get("only", dialect) == dialect)
+
+    return told
 
 
 class ReceiptRow(SQLModel, table=True):
@@ -59,7 +82,11 @@ class GroupRow(SQLModel, table=True):
     """An alert group, whole in `data`."""
 
     __tablename__ = "alert_groups"
-    __table_args__ = (Index("ix_alert_groups_key", "source", "group_key", "opened_at"),)
+    # PostgreSQL's trees hold no key as long as Alertmanager's may be.
+    __table_args__ = (
+        only("sqlite", Index("ix_alert_groups_key", "source", "group_key", "opened_at")),
+        only("postgresql", Index("ix_alert_groups_hash", "group_key", postgresql_using="hash")),
+    )
     id: str = Field(primary_key=True)
     source: str
     group_key: str
@@ -97,7 +124,7 @@ class TimelineRow(SQLModel, table=True):
         UniqueConstraint("subject", "origin"),
         Index("ix_timeline_subject", "subject", "at"),
     )
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
     subject: str
     at: datetime = Field(sa_type=UtcTime)
     kind: str
@@ -140,11 +167,7 @@ class EntryRow(SQLModel, table=True):
     """
 
     __tablename__ = "ledger_entries"
-    seq: int = Field(
-        sa_column=Column(
-            BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
-        )
-    )
+    seq: int = Field(sa_column=Column(_NUMBER, primary_key=True, autoincrement=False))
     leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     salt: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
@@ -156,7 +179,7 @@ class NodeRow(SQLModel, table=True):
 
     __tablename__ = "ledger_nodes"
     level: int = Field(primary_key=True)
-    position: int = Field(primary_key=True)
+    position: int = Field(sa_type=_NUMBER, primary_key=True)
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -165,7 +188,7 @@ class OutboxRow(SQLModel, table=True):
 
     __tablename__ = "outbox"
     __table_args__ = {"sqlite_autoincrement": True}
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
     kind: str
     subject: str
     change: str
@@ -229,7 +252,7 @@ class CheckpointRow(SQLModel, table=True):
 
     __tablename__ = "checkpoints"
     origin: str = Field(primary_key=True)
-    size: int = Field(primary_key=True)
+    size: int = Field(sa_type=_NUMBER, primary_key=True)
     at: datetime = Field(sa_type=UtcTime, index=True)
     root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -240,7 +263,7 @@ class ReceiptOfAnchorRow(SQLModel, table=True):
 
     __tablename__ = "anchor_receipts"
     anchor: str = Field(primary_key=True)
-    size: int = Field(primary_key=True)
+    size: int = Field(sa_type=_NUMBER, primary_key=True)
     at: datetime = Field(sa_type=UtcTime)
     receipt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
@@ -252,6 +275,32 @@ class KeyedRow(SQLModel, table=True):
     kind: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     data: str
+
+
+class RunOutputRow(SQLModel, table=True):
+    """Some lines that a step printed, and its progress: inserted once, never updated."""
+
+    __tablename__ = "run_outputs"
+    run: str = Field(primary_key=True)
+    step: str = Field(primary_key=True)
+    attempt: int = Field(primary_key=True)
+    seq: int = Field(primary_key=True)
+    first: int
+    lines: int
+    text: str
+    permille: int | None = None
+
+
+class RunbookUsageRow(SQLModel, table=True):
+    """One use of a runbook: inserted once, never updated."""
+
+    __tablename__ = "runbook_usage"
+    id: str = Field(primary_key=True)
+    runbook: str
+    what: str
+    subject: str = Field(index=True)
+    person: str | None = None
+    at: datetime = Field(sa_type=UtcTime, index=True)
 
 
 class SlotRow(SQLModel, table=True):

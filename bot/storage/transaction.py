@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection
-from sqlalchemy.dialects.sqlite import insert as upsert
-
 from bot.domain.autonomy import Autonomy
 from bot.domain.breakers import Breaker
 from bot.domain.emergencies import BreakGlass, PreAuthorisation
@@ -20,10 +17,12 @@ from bot.storage.governance import StoredDecisions, StoredKeyed, StoredSwitches
 from bot.storage.incidents import StoredIncidents, StoredPostmortems, StoredTimelines
 from bot.storage.ledger import DraftedLedger
 from bot.storage.messages import StoredMessages, StoredOutbox, StoredSlots
+from bot.storage.outputs import StoredRunbookUsage, StoredRunOutputs
 from bot.storage.prepared import Prepared
 from bot.storage.rows import Rows
 from bot.storage.runs import StoredEffects, StoredRuns
 from bot.storage.tables import ReceiptRow
+from bot.storage.upserts import Upsert
 
 _BREAKERS = Codec(Breaker)
 _AUTONOMY = Codec(Autonomy)
@@ -32,14 +31,13 @@ _AUTHORISATIONS = Codec(PreAuthorisation)
 _TEXTS = Codec(str)
 _HOLDS = Codec(Hold)
 _POLICIES = Codec(AdoptedPolicy)
-_WRITE_DOWN = Prepared(upsert(ReceiptRow).on_conflict_do_nothing())
+_WRITE_DOWN = Prepared(Upsert(ReceiptRow))
 
 
 class StoredTransaction:
     """Repositories that share a connection, and with it their fate."""
 
-    def __init__(self, connection: Connection, privacy: Privacy) -> None:
-        rows = Rows(connection)
+    def __init__(self, rows: Rows, privacy: Privacy) -> None:
         self._rows = rows
         self.groups = StoredGroups(rows)
         self.deliveries = StoredDeliveries(rows)
@@ -48,7 +46,7 @@ class StoredTransaction:
         self.postmortems = StoredPostmortems(rows)
         self.runs = StoredRuns(rows)
         self.effects = StoredEffects(rows)
-        self.ledger = DraftedLedger(privacy, connection)
+        self.ledger = DraftedLedger(privacy, rows)
         self.outbox = StoredOutbox(rows)
         self.posted = StoredMessages(rows)
         self.switches = StoredSwitches(rows)
@@ -63,6 +61,8 @@ class StoredTransaction:
         self.holds = StoredKeyed(rows, "legal-hold", _HOLDS)
         self.policies = StoredKeyed(rows, "policy", _POLICIES)
         self.keys = StoredKeyed(rows, "verifier-key", _TEXTS)
+        self.outputs = StoredRunOutputs(rows)
+        self.usage = StoredRunbookUsage(rows)
 
     async def once(self, request: str, at: datetime) -> None:
         """Write a request down, or raise AlreadyDone where it was written before."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, OperationalError
 from sqlite3 import Connection as RawConnection
@@ -16,7 +18,7 @@ from sqlite3 import Connection as RawConnection
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from bot.storage.prepared import driver
+from bot.storage.rows import SqliteRows, driver
 
 BUSY_SECONDS = 10.0
 _PRIMARY_CODE = 0xFF
@@ -35,6 +37,7 @@ class Writer:
         )
         event.listen(self._engine, "connect", _prepare)
         self.connection: Connection = self._engine.connect()
+        self.rows = SqliteRows(self.connection)
         self._raw = driver(self.connection)
 
     def wait_no_more(self) -> None:
@@ -74,24 +77,35 @@ class Writer:
         """Commit, off the event loop: this is what waits for the disk."""
         await asyncio.to_thread(self._raw.execute, "COMMIT")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the file for a transaction, as long as `wait_no_more` was not said."""
+        self._raw.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._raw.execute("ROLLBACK")
+            raise
+        self._raw.execute("COMMIT")
+
     def empty_log(self) -> None:
         """Bring the write-ahead log into the file and empty it: it keeps old pages."""
         self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def rollback(self) -> None:
+    async def rollback(self) -> None:
         """Roll back what is still open, which may be nothing."""
         if self._raw.in_transaction:
             self._raw.execute("ROLLBACK")
 
-    def mark(self) -> None:
+    async def mark(self) -> None:
         """Begin a part that can be taken back by itself."""
         self._raw.execute("SAVEPOINT part")
 
-    def keep(self) -> None:
+    async def keep(self) -> None:
         """End the part and keep it."""
         self._raw.execute("RELEASE part")
 
-    def take_back(self) -> None:
+    async def take_back(self) -> None:
         """End the part as if it had not been."""
         self._raw.execute("ROLLBACK TO part")
         self._raw.execute("RELEASE part")

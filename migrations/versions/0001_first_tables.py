@@ -13,6 +13,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# SQLite numbers rows by itself only where the type is INTEGER, which holds 64 bits there.
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -26,9 +29,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_alert_groups_firing", "alert_groups", ["firing"], unique=False)
-    op.create_index(
-        "ix_alert_groups_key", "alert_groups", ["source", "group_key", "opened_at"], unique=False
-    )
+    if op.get_bind().dialect.name == "sqlite":
+        op.create_index("ix_alert_groups_key", "alert_groups", ["source", "group_key", "opened_at"])
+    else:  # its trees hold no key as long as Alertmanager's may be
+        op.create_index(
+            "ix_alert_groups_hash", "alert_groups", ["group_key"], postgresql_using="hash"
+        )
 
     op.create_table(
         "deliveries",
@@ -72,7 +78,7 @@ def upgrade() -> None:
         "ledger_entries",
         sa.Column(
             "seq",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            NUMBER,
             autoincrement=False,
             nullable=False,
         ),
@@ -84,7 +90,7 @@ def upgrade() -> None:
     op.create_table(
         "ledger_nodes",
         sa.Column("level", sa.Integer(), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("position", NUMBER, nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("level", "position"),
     )
@@ -98,7 +104,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("change", sa.String(), nullable=False),
@@ -167,7 +173,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "timeline",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),

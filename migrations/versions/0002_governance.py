@@ -76,7 +76,7 @@ def upgrade() -> None:
     op.create_table(
         "checkpoints",
         sa.Column("origin", sa.String(), nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.Column("note", sa.LargeBinary(), nullable=False),
@@ -87,7 +87,7 @@ def upgrade() -> None:
     op.create_table(
         "anchor_receipts",
         sa.Column("anchor", sa.String(), nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("receipt", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("anchor", "size"),

@@ -63,6 +63,12 @@ class Adopting:
         )
 
     async def _adopt(self, call: ActionCall) -> ActionResult:
+        """Put the proposed policy files into force, exactly as they were shown.
+
+        `digest` is of what was shown in the plan: files that were edited since are
+        refused. What is in force already stays so, which makes a repetition
+        harmless. There is no undo: adopt the earlier files again.
+        """
         digest = call.arguments["digest"]
         if not await self._in_force(digest):
             run = call.key.partition(":")[0]
@@ -90,6 +96,7 @@ class Adopting:
         return Reconciliation(happened=happened, detail="compared with the policy in force")
 
     async def _shows(self, call: ActionCall) -> ActionResult:
+        """Say whether the policy with this digest is in force: 1, or else 0."""
         found = await self._in_force(call.arguments["digest"])
         summary = "it is in force" if found else "it is not in force"
         return ActionResult(summary=summary, value=1.0 if found else 0.0)

@@ -16,18 +16,33 @@ from bot.domain.actions import (
     DryRun,
     Effect,
     Risk,
+    Transient,
 )
 from plugins.http.addresses import Resolve, checked_address, resolve
-from plugins.http.exchange import Answer, Exchange, OutcomeUnknown, check_headers, send
+from plugins.http.exchange import Answer, Exchange, NoAnswer, OutcomeUnknown, check_headers, send
 from plugins.http.targets import Origin, Target, allowed
 
 _SHOWN_BODY = 2_000
 _HIDDEN = "(hidden)"
+_SAFE = frozenset({"GET", "HEAD"})  # RFC 9110, section 9.2.1: they change nothing
+
+_TRANSIENT = frozenset(
+    {Transient.UNREACHABLE, Transient.TIMEOUT, Transient.RATE_LIMITED, Transient.UNAVAILABLE}
+)
+_BY_STATUS = {
+    409: Transient.CONFLICT,
+    412: Transient.CONFLICT,
+    429: Transient.RATE_LIMITED,
+    502: Transient.UNAVAILABLE,
+    503: Transient.UNAVAILABLE,
+    504: Transient.TIMEOUT,
+}
 
 _HEADERS: Mapping[str, JSON] = {
     "type": "object",
     "maxProperties": 20,
-    "additionalProperties": {"type": "string"},
+    "propertyNames": {"maxLength": 100},
+    "additionalProperties": {"type": "string", "maxLength": 1000},
 }
 _URL: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": 2000}
 _CREDENTIAL: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": 100}
@@ -103,6 +118,7 @@ class HttpActions:
                 idempotent=True,
                 arguments=_GET,
                 handler=self.get,
+                transient=_TRANSIENT | {Transient.CONFLICT},
             ),
             Action(
                 name="http.request",
@@ -114,20 +130,23 @@ class HttpActions:
                 arguments=_REQUEST,
                 handler=self.request,
                 dry_run=self.preview,
+                transient=_TRANSIENT | {Transient.CONFLICT},
             ),
         )
 
     async def get(self, call: ActionCall) -> ActionResult:
-        """Look at a URL. The value is the number at `pointer`, or else the status."""
-        try:
-            target, answer = await self._exchange("GET", call, b"")
-        except OutcomeUnknown as error:
-            raise ActionFailed(str(error)) from error
+        """Look at a URL of a listed host.
+
+        The value is the number at `pointer` (a JSON Pointer; true is 1), or else
+        the status. Redirects are not followed, and a credential goes by its name
+        from the settings. With a pointer any other status than 200 is a failure.
+        """
+        target, answer = await self._look("GET", call, b"")
         pointer = call.arguments.get("pointer")
         if pointer is None:
             return self._result(target, answer, value=float(answer.status))
         if answer.status != 200:
-            raise ActionFailed(f"{target.shown} answered {answer.status}")
+            raise _refused(target, answer)
         number = number_at(answer.json, pointer)
         return self._result(target, answer, value=number)
 
@@ -143,23 +162,35 @@ class HttpActions:
         lines += [f"{name}: {value}" for name, value in arguments.get("headers", {}).items()]
         if body := _content(arguments):
             lines += ["", body.decode()]
-        return DryRun(diff="\n".join(lines))
+        return DryRun(diff="\n".join(lines), targets=(target.shown,))
 
     async def request(self, call: ActionCall) -> ActionResult:
-        """Send a request.
+        """Send a request to a listed host.
 
-        A refusal by the other side (4xx) has changed nothing there; an error of
-        it (5xx) or a redirect leaves open what happened.
+        A refusal by the other side (4xx, such as too many requests) has changed
+        nothing there; an error of it (5xx) or a redirect leaves open what
+        happened, unless the method only reads. There is no undo: what takes a
+        request back is another request.
         """
-        content = _content(call.arguments)
-        target, answer = await self._exchange(call.arguments["method"], call, content)
+        method = call.arguments["method"]
+        send_ = self._look if method in _SAFE else self._exchange
+        target, answer = await send_(method, call, _content(call.arguments))
         expected = call.arguments.get("expect", range(200, 300))
         if answer.status in expected:
             return self._result(target, answer, value=float(answer.status))
-        reason = f"{target.shown} answered {answer.status}"
-        if 400 <= answer.status < 500:
-            raise ActionFailed(reason)
-        raise OutcomeUnknown(reason)
+        refused = _refused(target, answer)
+        if 400 <= answer.status < 500 or method in _SAFE:
+            raise refused
+        raise OutcomeUnknown(refused.reason)
+
+    async def _look(self, method: str, call: ActionCall, content: bytes) -> tuple[Target, Answer]:
+        """Send a request that only reads: where no answer comes, nothing has happened."""
+        try:
+            return await self._exchange(method, call, content)
+        except NoAnswer as late:
+            raise ActionFailed(str(late), transient=Transient.TIMEOUT) from late
+        except OutcomeUnknown as broken:
+            raise ActionFailed(str(broken), transient=Transient.UNREACHABLE) from broken
 
     async def _exchange(
         self, method: str, call: ActionCall, content: bytes
@@ -209,6 +240,14 @@ class HttpActions:
             value=value,
             data={"status": answer.status, "body": text[:_SHOWN_BODY], "cut": answer.cut},
         )
+
+
+def _refused(target: Target, answer: Answer) -> ActionFailed:
+    """Say that an answer is not the wanted one, and whether a later one may be."""
+    wait = answer.retry_after
+    when = f", and asks to be tried again in {wait:g} s" if wait is not None else ""
+    reason = f"{target.shown} answered {answer.status}{when}"
+    return ActionFailed(reason, transient=_BY_STATUS.get(answer.status))
 
 
 def _content(arguments: Arguments) -> bytes:

@@ -14,7 +14,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 
-from bot.domain.actions import ActionFailed
+from bot.domain.actions import ActionFailed, Transient
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -54,7 +54,7 @@ async def checked_address(host: str, port: int, *, private: bool, resolve: Resol
     try:
         found = await resolve(host, port)
     except (OSError, UnicodeError) as error:
-        raise ActionFailed(f"{host} cannot be resolved") from error
+        raise ActionFailed(f"{host} cannot be resolved", transient=Transient.UNREACHABLE) from error
     if not found:
         raise ActionFailed(f"{host} has no address")
     for text in found:

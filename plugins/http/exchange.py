@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
 
 import httpx
 
-from bot.domain.actions import JSON, ActionFailed
+from bot.domain.actions import JSON, ActionFailed, Transient
 from plugins.http.targets import Target
 
 # Headers that would change whom we speak to, as whom, or how the message is framed.
@@ -21,10 +25,15 @@ _RESERVED = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[ -~]{0,1000}")
+_LONGEST_WAIT = 86_400.0  # seconds; whoever says more says "not today"
 
 
 class OutcomeUnknown(Exception):
     """The request left and no clear answer came back: it may have taken effect."""
+
+
+class NoAnswer(OutcomeUnknown):
+    """The request left, and the time was over before its answer came."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +51,16 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back; `cut` says that there was more."""
+    """What came back.
+
+    `cut` says that there was more, `retry_after` in how many seconds to try
+    again, where the other side says so.
+    """
 
     status: int
     content: bytes
     cut: bool
+    retry_after: float | None = None
 
     @property
     def json(self) -> JSON:
@@ -81,15 +95,21 @@ async def send(exchange: Exchange) -> Answer:
         async with asyncio.timeout(exchange.timeout):
             return await _send(exchange)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        shown = exchange.target.shown
-        raise ActionFailed(f"{shown} cannot be reached ({type(error).__name__})") from error
+        reason = f"{exchange.target.shown} cannot be reached ({type(error).__name__})"
+        raise ActionFailed(reason, transient=Transient.UNREACHABLE) from error
+    except (TimeoutError, httpx.TimeoutException) as error:
+        shown = f"{exchange.target.shown} gave no answer in {exchange.timeout:g} s"
+        raise NoAnswer(shown) from error
     except httpx.HTTPError as error:
         raise OutcomeUnknown(
             f"{exchange.target.shown} broke off ({type(error).__name__})"
         ) from error
-    except TimeoutError as error:
-        shown = f"{exchange.target.shown} gave no answer in {exchange.timeout:g} s"
-        raise OutcomeUnknown(shown) from error
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Return whom we trust for TLS, read once: it takes tens of milliseconds."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _send(exchange: Exchange) -> Answer:
@@ -103,7 +123,7 @@ async def _send(exchange: Exchange) -> Answer:
     )
     headers = {**exchange.headers, "Host": origin.shown, "Accept-Encoding": "identity"}
     async with httpx.AsyncClient(
-        trust_env=False, follow_redirects=False, timeout=exchange.timeout
+        verify=_trust(), trust_env=False, follow_redirects=False, timeout=exchange.timeout
     ) as client:
         request = client.build_request(
             exchange.method,
@@ -127,5 +147,24 @@ async def _read(response: httpx.Response, largest: int) -> Answer:
         if len(content) > largest:
             break
     return Answer(
-        status=response.status_code, content=bytes(content[:largest]), cut=len(content) > largest
+        status=response.status_code,
+        content=bytes(content[:largest]),
+        cut=len(content) > largest,
+        retry_after=seconds_to_wait(response.headers.get("Retry-After", ""), datetime.now(UTC)),
     )
+
+
+def seconds_to_wait(text: str, now: datetime) -> float | None:
+    """Return what a Retry-After header asks for, in seconds, or None where it is none.
+
+    It is a number of seconds or a date (RFC 9110, section 10.2.3); at most a day
+    is believed.
+    """
+    if text.isascii() and text.isdecimal():
+        return min(float(text[:9]), _LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max((at - now).total_seconds(), 0.0), _LONGEST_WAIT)

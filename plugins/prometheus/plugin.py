@@ -1,8 +1,9 @@
-"""The plugin: where Prometheus is, and `prometheus.query@1`."""
+"""The plugin: where Prometheus is, and its two actions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from pydantic import Field, SecretStr
@@ -10,7 +11,10 @@ from typing_extensions import override
 
 from bot.domain.actions import JSON, Action, ActionCall, ActionResult, Effect, Risk
 from bot.plugin import Plugin, PluginSettings
+from plugins.prometheus import ranges
+from plugins.prometheus.api import TRANSIENT
 from plugins.prometheus.queries import ask
+from plugins.prometheus.ranges import Range, ask_range
 
 _ARGUMENTS: Mapping[str, JSON] = {
     "type": "object",
@@ -36,6 +40,18 @@ class Prometheus(Plugin[PrometheusSettings]):
 
     @override
     def actions(self) -> Sequence[Action]:
+        return Questions(self.settings, self.context.clock.now).all()
+
+
+class Questions:
+    """The two actions. `now` ends the range that is asked for."""
+
+    def __init__(self, settings: PrometheusSettings, now: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._now = now
+
+    def all(self) -> Sequence[Action]:
+        """Return the actions for the registry."""
         return (
             Action(
                 name="prometheus.query",
@@ -45,11 +61,42 @@ class Prometheus(Plugin[PrometheusSettings]):
                 risk=Risk.R0,
                 idempotent=True,
                 arguments=_ARGUMENTS,
-                handler=self._query,
+                handler=self.query,
+                transient=TRANSIENT,
+            ),
+            Action(
+                name="prometheus.range",
+                version=1,
+                summary="Ask Prometheus how an expression went for some time: one number.",
+                effect=Effect.READ,
+                risk=Risk.R0,
+                idempotent=True,
+                arguments=ranges.ARGUMENTS,
+                handler=self.range,
+                transient=TRANSIENT,
             ),
         )
 
-    async def _query(self, call: ActionCall) -> ActionResult:
-        token = self.settings.token.get_secret_value() if self.settings.token else ""
-        timeout = min(call.timeout, self.settings.timeout)
-        return await ask(self.settings.url, call.arguments["query"], token=token, timeout=timeout)
+    async def query(self, call: ActionCall) -> ActionResult:
+        """Ask for the present value of an expression, which has to be one number.
+
+        Several series are refused: aggregate them (`max by () (…)`). No series is
+        a failure and not zero; NaN and infinity are no value.
+        """
+        token, timeout = self._asking(call)
+        return await ask(self._settings.url, call.arguments["query"], token=token, timeout=timeout)
+
+    async def range(self, call: ActionCall) -> ActionResult:
+        """Ask how an expression went in the last `over` seconds, reduced to one number.
+
+        `reduce` is max, min, avg, last, or delta (last less first). `step` is in
+        seconds; without one there are some 240 samples. Several series are
+        refused, and `last` and `delta` of a series that has ended too.
+        """
+        token, timeout = self._asking(call)
+        asked = Range(end=self._now(), **call.arguments)
+        return await ask_range(self._settings.url, asked, token=token, timeout=timeout)
+
+    def _asking(self, call: ActionCall) -> tuple[str, float]:
+        token = self._settings.token.get_secret_value() if self._settings.token else ""
+        return token, min(call.timeout, self._settings.timeout)

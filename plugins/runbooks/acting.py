@@ -13,8 +13,9 @@ from bot.domain.alerts import AlertGroup, Change
 from bot.domain.autonomy import Level
 from bot.domain.errors import AlreadyDone, Refused
 from bot.domain.events import AlertChanged
+from bot.domain.parameters import resolve
 from bot.domain.people import BOT, Caller
-from bot.domain.runbooks import Runbook, resolve
+from bot.domain.runbooks import Runbook
 from bot.plugin import PluginContext
 from plugins.runbooks.levels import level_of
 from plugins.runbooks.suggestions import direct, shared_labels

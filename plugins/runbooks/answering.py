@@ -7,8 +7,10 @@ from bot.domain.incidents import IncidentId
 from bot.domain.messages import FieldErrors, Reply, note
 from bot.domain.runs import RunId
 from bot.plugin import InteractionRequest, PluginContext
+from plugins.runbooks.buttons import halted_by
+from plugins.runbooks.byhand import NOTE, asked_for, reason_form
 from plugins.runbooks.consent import REASON, denial_form
-from plugins.runbooks.messages import halted_by, whole_plan
+from plugins.runbooks.messages import whole_plan
 
 
 class Answering:
@@ -75,6 +77,26 @@ class Answering:
     async def not_happened(self, request: InteractionRequest) -> Reply:
         """Settle a doubt: the effect did not take place."""
         await self._context.runs.settle(RunId(request.value), happened="no", by=request.caller)
+        return None
+
+    async def done(self, request: InteractionRequest) -> Reply:
+        """Take a person's word that they did a step by hand."""
+        id, step = asked_for(request.value)
+        await self._context.runs.done(id, step, happened="yes", by=request.caller)
+        return None
+
+    async def not_done(self, request: InteractionRequest) -> Reply:
+        """Ask why a step could not be done."""
+        id, step = asked_for(request.value)
+        return reason_form(request.value, await self._context.runs.get(id), step)
+
+    async def not_done_because(self, request: InteractionRequest) -> Reply:
+        """Take a person's word that a step could not be done."""
+        id, step = asked_for(request.value)
+        why = request.answers.get(NOTE, "").strip()
+        if not why:
+            return FieldErrors({NOTE: "Say what kept it from being done, for the record."})
+        await self._context.runs.done(id, step, happened="no", note=why, by=request.caller)
         return None
 
 

@@ -63,10 +63,22 @@ def _over(run: Run, title: Link) -> Message:
 
 
 def _ended(run: Run) -> str:
-    started = (RunState.APPROVED, RunState.RUNNING, RunState.VERIFYING, RunState.SUCCEEDED)
-    if run.state not in started:
+    if run.state not in _BEGUN:
         return f"it is {run.state}"
     return "it was approved" if run.plan and run.plan.quorum else "nobody stopped it"
+
+
+_BEGUN = frozenset(
+    {
+        RunState.APPROVED,
+        RunState.RUNNING,
+        RunState.VERIFYING,
+        RunState.MANUAL,
+        RunState.SUCCEEDED,
+        RunState.ROLLING_BACK,
+        RunState.ROLLED_BACK,
+    }
+)
 
 
 class Asking:

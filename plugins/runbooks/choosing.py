@@ -13,8 +13,9 @@ from plugins.runbooks.forms import CHOICE, choose, faults, given_in, unpack
 from plugins.runbooks.levels import levels_of
 from plugins.runbooks.listing import listing
 from plugins.runbooks.pages import page
-from plugins.runbooks.subjects import Subject, subject_in, subject_of
+from plugins.runbooks.subjects import CHANNEL, Subject, subject_in, subject_of
 from plugins.runbooks.suggestions import KIND, Suggestion, direct, searched
+from plugins.runbooks.watching import Watching
 
 _MOST_SEARCHED = 3
 _MOST_LISTED = 5
@@ -23,8 +24,9 @@ _MOST_LISTED = 5
 class Choosing:
     """The handlers that lead to a run."""
 
-    def __init__(self, context: PluginContext) -> None:
+    def __init__(self, context: PluginContext, watching: Watching) -> None:
         self._context = context
+        self._watching = watching
 
     async def suggest(self, subject: Subject) -> list[Suggestion]:
         """Return what fits a subject, best first: direct matches, then the search's.
@@ -55,19 +57,23 @@ class Choosing:
             raise Refused("There are no runbooks yet.")
         first = min(runbooks.values(), key=lambda runbook: runbook.title)
         shown = suggestions[0].runbook if suggestions else first
+        await self._watching.opened(shown, subject.id, request.caller)
         return self._form(subject, shown, suggestions)
 
     async def pick(self, request: InteractionRequest) -> Reply:
         """Open the form with one runbook chosen already."""
-        subject_id, runbook = unpack(request.value)
-        subject = await subject_of(self._context, subject_id)
-        return self._form(subject, self._runbook(runbook), await self.suggest(subject))
+        subject_id, id = unpack(request.value)
+        subject, runbook = await subject_of(self._context, subject_id), self._runbook(id)
+        await self._watching.opened(runbook, subject.id, request.caller)
+        return self._form(subject, runbook, await self.suggest(subject))
 
     async def submit(self, request: InteractionRequest) -> Reply:
         """Ask for the run, or show the form of another runbook that was chosen."""
         subject_id, shown = unpack(request.value)
         runbook = self._runbook(request.answers.get(CHOICE) or shown)
         subject = await subject_of(self._context, subject_id)
+        if runbook.id != shown or not runbook.executable:
+            await self._watching.opened(runbook, subject.id, request.caller)
         if runbook.id != shown:
             return self._form(subject, runbook, await self.suggest(subject))
         if not runbook.executable:
@@ -89,7 +95,9 @@ class Choosing:
 
     async def read(self, request: InteractionRequest) -> Reply:
         """Show a runbook's page."""
-        return page(self._runbook(request.value), today=self._context.clock.now().date())
+        runbook = self._runbook(request.value)
+        await self._watching.opened(runbook, f"{CHANNEL}{request.channel}", request.caller)
+        return page(runbook, today=self._context.clock.now().date())
 
     async def command(self, request: CommandRequest) -> Reply:
         """List the runbooks that fit the channel's incident, or a query."""

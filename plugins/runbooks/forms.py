@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from bot.domain.catalog import Catalog
 from bot.domain.errors import Refused
 from bot.domain.messages import Field, Form, Option, Part, SelectField, TextField, paragraph, quiet
-from bot.domain.runbooks import LONGEST_VALUE, Parameter, ParameterKind, Runbook, typed
+from bot.domain.parameters import LONGEST_VALUE, Parameter, ParameterKind, typed
+from bot.domain.runbooks import Runbook
 from plugins.runbooks.suggestions import Suggestion
 
 SUBMIT = "runbooks.submit"

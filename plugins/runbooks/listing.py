@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.domain.messages import Bold, Button, Buttons, Message, Part, note, paragraph
+from plugins.runbooks.buttons import PICK
 from plugins.runbooks.forms import form_value
-from plugins.runbooks.messages import PICK
 from plugins.runbooks.suggestions import Suggestion
 
 READ = "runbooks.read"

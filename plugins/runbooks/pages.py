@@ -12,6 +12,7 @@ from datetime import date
 
 from bot.domain.messages import (
     Bold,
+    Buttons,
     Code,
     Divider,
     Form,
@@ -24,21 +25,34 @@ from bot.domain.messages import (
     quiet,
 )
 from bot.domain.runbooks import SECTIONS, Runbook
+from plugins.runbooks.buttons import judge_buttons
 
 MOST_PARTS = 60  # a form holds 100 blocks
+PAGE = "page:"  # how the subject begins of what people thought of a page itself
 
 _INLINE = re.compile(r"\*\*(.+?)\*\*|`([^`]+)`|\[([^\]]+)\]\((https?://[^)\s]+)\)")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _ANCHOR = re.compile(r"\s*\{#[^}]+\}\s*$")
 
 
-def page(runbook: Runbook, *, today: date) -> Form:
-    """Show a runbook as a form without fields: to read, with nothing to submit."""
+ASKED = "Was this helpful? The answers are counted for those who keep the page."
+
+
+def page(runbook: Runbook, *, today: date, noted: str = ASKED) -> Form:
+    """Show a runbook as a form without fields: to read, with nothing to submit.
+
+    `noted` stands above the buttons for whether it was helpful.
+    """
     return Form(
         title="Runbook",
         interaction="runbooks.read",
         value=runbook.id,
-        parts=page_parts(runbook, today=today),
+        parts=(
+            *page_parts(runbook, today=today),
+            Divider(),
+            quiet(noted),
+            Buttons(judge_buttons(f"{PAGE}{runbook.id}", runbook.id)),
+        ),
     )
 
 

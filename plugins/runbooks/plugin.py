@@ -11,15 +11,17 @@ from typing_extensions import override
 
 from bot.domain.alerts import AlertGroup, AlertStatus
 from bot.domain.errors import NotFound
-from bot.domain.events import AlertChanged, RunChanged
+from bot.domain.events import AlertChanged, KnowledgeChanged, RunChanged
 from bot.domain.findings import Finding
 from bot.domain.incidents import Incident, IncidentId
 from bot.domain.messages import Button, Message
 from bot.domain.people import ChannelId
-from bot.domain.runs import Run
+from bot.domain.runs import Run, RunState
 from bot.plugin import (
     Command,
     Interaction,
+    Job,
+    JobRun,
     Offer,
     Place,
     Plugin,
@@ -27,19 +29,25 @@ from bot.plugin import (
     PluginSettings,
 )
 from bot.ports import ChatError, MessageRef
-from plugins.runbooks import consent, messages
+from plugins.runbooks import buttons, byhand, consent, messages
 from plugins.runbooks.acting import Acting
 from plugins.runbooks.answering import Answering
 from plugins.runbooks.asking import Asking
 from plugins.runbooks.choosing import Choosing
 from plugins.runbooks.forms import SUBMIT
 from plugins.runbooks.listing import READ
+from plugins.runbooks.proposing import PROPOSE, Proposing, propose_button
 from plugins.runbooks.subjects import CHANNEL, of_group
 from plugins.runbooks.suggestions import document, finding
+from plugins.runbooks.watching import Watching
 
 log = logging.getLogger(__name__)
 
-CHECKED = "checked"  # a look of the verification; nobody is asked anything then
+# A look of the verification, or some more output: nobody is asked anything then.
+QUIET = frozenset({"checked", "output"})
+
+COUNTDOWN_SECONDS = 15.0
+_COUNTING = frozenset({RunState.RUNNING, RunState.VERIFYING})
 
 OPEN = "runbooks.open"
 OPEN_FOR_INCIDENT = "runbooks.open_for_incident"
@@ -61,10 +69,12 @@ class Runbooks(Plugin[PluginSettings]):
 
     def __init__(self, settings: PluginSettings, context: PluginContext) -> None:
         super().__init__(settings, context)
-        self._choosing = Choosing(context)
+        self._watching = Watching(context)
+        self._choosing = Choosing(context, self._watching)
         self._answering = Answering(context)
         self._asking = Asking(context)
         self._acting = Acting(context)
+        self._proposing = Proposing(context)
 
     @override
     async def start(self) -> None:
@@ -86,25 +96,52 @@ class Runbooks(Plugin[PluginSettings]):
 
     @override
     def interactions(self) -> Sequence[Interaction]:
-        choosing, answering = self._choosing, self._answering
+        choosing, answering, watching = self._choosing, self._answering, self._watching
         on_alert = Offer(place=Place.ALERT, order=ORDER, button=self._alert_button)
         on_incident = Offer(place=Place.INCIDENT, order=ORDER, button=self._incident_button)
         return (
             Interaction(name=OPEN, handler=choosing.open, offer=on_alert),
             Interaction(name=OPEN_FOR_INCIDENT, handler=choosing.open, offer=on_incident),
-            Interaction(name=messages.PICK, handler=choosing.pick),
+            Interaction(name=buttons.PICK, handler=choosing.pick),
             Interaction(name=SUBMIT, handler=choosing.submit),
             Interaction(name=READ, handler=choosing.read),
             Interaction(name=consent.APPROVE, handler=answering.approve),
             Interaction(name=consent.WHOLE, handler=answering.plan),
             Interaction(name=consent.DENY, handler=answering.deny),
             Interaction(name=consent.DENIED, handler=answering.denied),
-            Interaction(name=messages.STOP, handler=answering.stop),
-            Interaction(name=messages.HALT, handler=answering.halt),
-            Interaction(name=messages.UNDO, handler=answering.undo),
-            Interaction(name=messages.HAPPENED, handler=answering.happened),
-            Interaction(name=messages.NOT_HAPPENED, handler=answering.not_happened),
+            Interaction(name=buttons.STOP, handler=answering.stop),
+            Interaction(name=buttons.HALT, handler=answering.halt),
+            Interaction(name=buttons.UNDO, handler=answering.undo),
+            Interaction(name=buttons.HAPPENED, handler=answering.happened),
+            Interaction(name=buttons.NOT_HAPPENED, handler=answering.not_happened),
+            Interaction(name=byhand.DONE, handler=answering.done),
+            Interaction(name=byhand.NOT_DONE, handler=answering.not_done),
+            Interaction(name=byhand.NOT_DONE_BECAUSE, handler=answering.not_done_because),
+            Interaction(
+                name=PROPOSE,
+                handler=self._proposing.propose,
+                offer=Offer(place=Place.INCIDENT, order=95, button=propose_button),
+            ),
+            Interaction(name=buttons.OUTPUT, handler=watching.whole),
+            Interaction(name=buttons.HELPFUL, handler=watching.helpful),
+            Interaction(name=buttons.UNHELPFUL, handler=watching.unhelpful),
         )
+
+    @override
+    def jobs(self) -> Sequence[Job]:
+        return (Job(name="runbooks.countdown", every=COUNTDOWN_SECONDS, handler=self._count_down),)
+
+    async def _count_down(self, slot: JobRun) -> None:
+        """Redraw runs under way, whose times pass though nothing happens.
+
+        An event may be drawn at the same time, so it is looked at until what was
+        drawn is what there is: an old state must not stand there as the last.
+        """
+        for run in await self.context.runs.recent():
+            drawn = None if run.state in _COUNTING else run
+            while run != drawn:
+                await self._draw(run)
+                drawn, run = run, await self.context.runs.get(run.id)  # noqa: PLW2901  # as it is now
 
     def _alert_button(self, group: AlertGroup) -> Button | None:
         if group.status is AlertStatus.RESOLVED or not self.context.knowledge.runbooks:
@@ -121,6 +158,7 @@ class Runbooks(Plugin[PluginSettings]):
         if isinstance(subject, Incident):
             return ()
         suggestions = await self._choosing.suggest(of_group(subject))
+        await self._watching.suggested([s.runbook for s in suggestions], subject.id)
         return (finding(suggestions, subject),)
 
     @override
@@ -128,21 +166,34 @@ class Runbooks(Plugin[PluginSettings]):
         await self._acting.consider(event)
 
     @override
+    async def on_knowledge(self, event: KnowledgeChanged) -> None:
+        runbooks = self.context.knowledge.runbooks
+        changed = [runbooks[id] for id in event.changed if id in runbooks]
+        await self.context.search.remove(event.removed)
+        await self.context.search.put([document(runbook) for runbook in changed])
+
+    @override
     async def on_run(self, event: RunChanged) -> None:
-        run = event.run
+        ref = await self._draw(event.run)
+        if ref is not None and event.change not in QUIET:
+            await self._asking.update(event.run, ref)
+
+    async def _draw(self, run: Run) -> MessageRef | None:
+        """Show a run as it is now; None where nobody has to see it, or it has no place."""
         if await self._unseen(run):
-            return
+            return None
         spot = await self._spot(run)
         if spot is None:
             log.warning("run %s has no place to be shown", run.id)
-            return
+            return None
         runbook = self.context.knowledge.runbooks.get(run.runbook)
         message = messages.run_message(
-            run, owner=runbook.owner if runbook else "", at=self.context.clock.now()
+            run,
+            owner=runbook.owner if runbook else "",
+            at=self.context.clock.now(),
+            output=await self._watching.output(run),
         )
-        ref = await self._show(run, message, spot)
-        if event.change != CHECKED:
-            await self._asking.update(run, ref)
+        return await self._show(run, message, spot)
 
     async def _unseen(self, run: Run) -> bool:
         """Say whether nobody has to see a run: the assistant's own wish, without a plan so far.

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bot.domain.actions import Arguments, Risk
-from bot.domain.messages import Bold, Code, Mono, Paragraph, Part, Span, duration, paragraph, quiet
+from bot.domain.messages import Bold, Mono, Paragraph, Part, Span, duration, paragraph, quiet
+from bot.domain.runbooks import Retry
 from bot.domain.runs import Fact, Plan, PlannedCheck, PlannedStep, Run, StepRecord, StepState
+from plugins.runbooks import terms
+from plugins.runbooks.blocks import LONGEST_BLOCK, code_parts, written
 from plugins.runbooks.scope import rollout
 
 MOST_DETAILED = 12  # a message holds 50 blocks, and a step in full takes three
@@ -16,7 +19,6 @@ MOST_DETAILED = 12  # a message holds 50 blocks, and a step in full takes three
 # cut from a message is read in a form instead: nobody approves what they cannot see.
 _LONGEST_PLAN = 6_000
 _MOST_STEPS = 40
-_LONGEST_BLOCK = 2_900
 
 _LONGEST_ARGUMENTS = 600
 _LONGEST_WHY = 800
@@ -39,7 +41,10 @@ _STATES = {
     StepState.FAILED: "Failed",
     StepState.IN_DOUBT: "In doubt",
     StepState.SKIPPED: "Skipped",
+    StepState.MANUAL: "By hand",
 }
+_BY_HAND = "A person does this by hand. The run waits until somebody says that it is done."
+_ASKED = "Where nobody knows whether it took effect, a person is asked and nothing else looks."
 
 
 def risk_words(risk: Risk) -> str:
@@ -56,21 +61,17 @@ def facts_part(found: Sequence[Fact]) -> Paragraph:
 
 
 def too_long(plan: Plan) -> bool:
-    """Say whether a plan does not fit into a message whole, beside what the diagnosis found."""
-    found = sum(len(fact.title) + len(fact.summary) for fact in plan.facts)
+    """Say whether a plan does not fit into a message whole, with its terms and facts."""
+    found = sum(len(fact.title) + len(fact.summary) for fact in plan.facts) + terms.room(plan)
     steps = [_room(step, number) for number, step in enumerate(plan.steps, start=1)]
-    if len(steps) > _MOST_STEPS or max(steps, default=0) > _LONGEST_BLOCK:
+    if terms.many(plan) or len(steps) > _MOST_STEPS or max(steps, default=0) > LONGEST_BLOCK:
         return True
     return found + sum(steps) > _LONGEST_PLAN
 
 
 def _room(step: PlannedStep, number: int) -> int:
     """Say how many characters a step takes; small print writes some signs as five."""
-    return len(_title(step, number)) + len(step.diff) + _written(_small_print(step))
-
-
-def _written(text: str) -> int:
-    return len(text) + 4 * sum(map(text.count, "&<>"))
+    return len(_title(step, number)) + len(step.diff) + written(_small_print(step))
 
 
 def outline(steps: Sequence[PlannedStep]) -> Paragraph:
@@ -89,25 +90,19 @@ def plan_parts(steps: Sequence[PlannedStep]) -> Iterator[Part]:
         if len(steps) <= MOST_DETAILED:
             yield from _in_full(step, number)
         else:
-            yield from _code(f"{_title(step, number)}\n{step.diff}\n{_small_print(step)}")
+            yield from code_parts(f"{_title(step, number)}\n{step.diff}\n{_small_print(step)}")
 
 
 def _in_full(step: PlannedStep, number: int) -> Iterator[Part]:
     yield paragraph(
         Bold(f"{number}. {step.title}"), " · ", Mono(step.uses), f" · {risk_words(step.risk)}"
     )
-    yield from _code(step.diff)
+    yield from code_parts(step.diff)
     small = _small_print(step)
-    if _written(small) > _LONGEST_BLOCK:
-        yield from _code(small)
+    if written(small) > LONGEST_BLOCK:
+        yield from code_parts(small)
     else:
         yield quiet(small)
-
-
-def _code(text: str) -> Iterator[Code]:
-    """Show a text whole, in as many blocks as it takes."""
-    for start in range(0, len(text), _LONGEST_BLOCK):
-        yield Code(text[start : start + _LONGEST_BLOCK])
 
 
 def _title(step: PlannedStep, number: int) -> str:
@@ -116,14 +111,32 @@ def _title(step: PlannedStep, number: int) -> str:
 
 def _small_print(step: PlannedStep) -> str:
     lines = (
-        f"With {_arguments(step.arguments)}" if step.arguments else "",
+        f"With {_arguments(step.arguments)}" if _untold(step) else "",
         _first_sentences(" ".join(step.explanation.split()), _LONGEST_WHY),
+        _BY_HAND if step.manual else "",
         confirmation(step.verify) if step.verify else "Nothing confirms it afterwards.",
+        _again(step.retry) if step.retry else "",
         _ON_FAILURE.get(step.on_failure, ""),
+        _ASKED if step.on_unknown == "ask" and step.risk else "",
+        f"Taken back by {step.undo.uses} ({_arguments(step.undo.arguments)})." if step.undo else "",
         f"Touches {', '.join(step.targets)}." if len(step.targets) > 1 else "",
         _NO_WAY_BACK if step.commit_point else "",
     )
     return "\n".join(line for line in lines if line)
+
+
+def _untold(step: PlannedStep) -> bool:
+    """Say whether a step has arguments that are not read already; an instruction often is."""
+    if not step.manual:
+        return bool(step.arguments)
+    return any(str(v) not in step.diff for v in step.arguments.values())
+
+
+def _again(retry: Retry) -> str:
+    """Say how often a call that failed is made again, after what, and when."""
+    times = "once more" if retry.times == 1 else f"up to {retry.times} times more"
+    then = "" if retry.times == 1 else ", then after twice as long each time"
+    return f"After {' or '.join(retry.on)} it is tried {times}, after {retry.wait:g} s{then}."
 
 
 def _arguments(arguments: Arguments) -> str:

@@ -9,7 +9,7 @@ from bot.domain.alerts import AlertGroup
 from bot.domain.documents import Document, Hit
 from bot.domain.findings import Evidence, Finding, FindingKind
 from bot.domain.relevance import convincing, telling
-from bot.domain.runbooks import Runbook, matches
+from bot.domain.runbooks import Runbook, alert_names, matches
 
 KIND = "runbook"
 
@@ -45,7 +45,9 @@ def direct(runbooks: Iterable[Runbook], group: AlertGroup) -> list[Suggestion]:
         for runbook in runbooks
         if (reason := _reason(runbook, group)) is not None
     ]
-    return sorted(found, key=lambda s: (not s.runbook.match.alerts, not s.runbook.match.labels))
+    return sorted(
+        found, key=lambda s: (not alert_names(s.runbook.match), not s.runbook.match.labels)
+    )
 
 
 def _reason(runbook: Runbook, group: AlertGroup) -> str | None:
@@ -111,6 +113,6 @@ def document(runbook: Runbook) -> Document:
         kind="runbook",
         title=runbook.title,
         text="\n\n".join((*sections, " ".join(runbook.match.tags))).strip(),
-        names=runbook.match.alerts,
+        names=alert_names(runbook.match),
         services=runbook.match.services,
     )

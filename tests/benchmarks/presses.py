@@ -134,6 +134,7 @@ steps:
       program: "true"
     risk: R2
     timeout: 5s
+    commit_point: true
 ---
 
 ## Meaning

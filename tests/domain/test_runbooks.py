@@ -10,19 +10,15 @@ from hypothesis import strategies as st
 
 from bot.domain.catalog import Catalog, Service
 from bot.domain.errors import Refused
-from bot.domain.runbooks import (
-    Expectation,
-    Match,
+from bot.domain.parameters import (
     Parameter,
     ParameterKind,
-    Review,
-    Runbook,
-    matches,
     parse_duration,
     resolve,
     substitute,
     typed,
 )
+from bot.domain.runbooks import Expectation, Match, Review, Runbook, alert_names, matches
 
 
 def runbook(*parameters: Parameter, match: Match | None = None) -> Runbook:
@@ -77,6 +73,43 @@ def test_labels_or_a_service_alone_can_be_the_reason() -> None:
 
 def test_tags_alone_match_nothing() -> None:
     assert matches(runbook(match=Match(tags=("cache",))), {"alertname": "cache"}) is None
+
+
+def test_of_several_alternatives_one_has_to_fit() -> None:
+    either = (Match(alerts=("DiskFull",)), Match(labels={"kind": "disk"}, services=("db",)))
+    page = runbook(match=Match(any=either))
+    assert matches(page, {"alertname": "DiskFull"}) == "alert DiskFull"
+    assert matches(page, {"alertname": "Other", "kind": "disk"}) == "label kind=disk"
+    assert matches(page, {"kind": "disk", "service": "web"}) is None
+    assert matches(page, {"alertname": "Other"}) is None
+    assert alert_names(page.match) == ("DiskFull",)
+
+
+def test_alternatives_and_criteria_beside_them_must_both_hold() -> None:
+    either = (Match(alerts=("DiskFull",)), Match(alerts=("DiskSlow",)))
+    page = runbook(match=Match(labels={"env": "prod"}, services=("db",), any=either))
+    assert matches(page, {"alertname": "DiskSlow", "env": "prod"}) == "label env=prod"
+    assert matches(page, {"alertname": "DiskSlow", "env": "test"}) is None
+    assert matches(page, {"alertname": "Other", "env": "prod"}) is None
+    assert matches(page, {"alertname": "DiskSlow", "env": "prod", "service": "web"}) is None
+    narrowed = runbook(match=Match(services=("db",), any=either))
+    assert matches(narrowed, {"alertname": "DiskSlow"}) == "alert DiskSlow"
+    assert matches(narrowed, {"alertname": "DiskSlow", "service": "web"}) is None
+
+
+def test_what_not_when_says_is_excluded_and_what_it_cannot_tell_is_not() -> None:
+    match = Match(alerts=("DiskFull",), not_when='labels.env in ["test", "stage"]')
+    page = runbook(match=match)
+    assert matches(page, {"alertname": "DiskFull", "env": "prod"}) == "alert DiskFull"
+    assert matches(page, {"alertname": "DiskFull", "env": "stage"}) is None
+    assert matches(page, {"alertname": "DiskFull"}) == "alert DiskFull"
+
+
+@given(st.text(max_size=60))
+def test_no_label_makes_a_condition_mean_something_else(text: str) -> None:
+    page = runbook(match=Match(alerts=("A",), not_when='labels.env == "test"'))
+    fits = matches(page, {"alertname": "A", "env": text}) is not None
+    assert fits is (text != "test")
 
 
 def test_what_a_person_gives_counts_before_the_label_and_that_before_the_default() -> None:

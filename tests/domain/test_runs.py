@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,17 +12,20 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from bot.domain.actions import Effect, Risk
+from bot.domain.actions import Effect, Risk, Transient
 from bot.domain.approvals import Place
 from bot.domain.errors import Refused
 from bot.domain.people import Person, PersonId
-from bot.domain.runbooks import Expectation
+from bot.domain.runbooks import Expectation, Retry, StepUndo
 from bot.domain.runs import (
     TRANSITIONS,
     Fact,
+    Goal,
+    Look,
     Plan,
     PlannedCheck,
     PlannedStep,
+    Precondition,
     Run,
     RunId,
     RunState,
@@ -54,6 +57,8 @@ STEP = PlannedStep(
     timeout=30.0,
     diff="- 4\n+ 5",
     verify=CHECK,
+    retry=Retry(times=1, on=(Transient.CONFLICT,), wait=2.0),
+    undo=StepUndo(uses="service.start@1", arguments={"unit": "a"}),
 )
 PLAN = Plan(
     run="r1",
@@ -64,11 +69,22 @@ PLAN = Plan(
     parameters={"host": "a"},
     subject="group",
     service="checkout",
-    facts=(Fact(title="Errors", summary="0.4", ok=False),),
+    facts=(Fact(id="errors", title="Errors", summary="0.4", ok=False, value=0.4),),
     steps=(STEP, replace(STEP, id="two", verify=None)),
     risk=Risk.R2,
     policy_digest="1" * 64,
     quorum=(Place(group="oncall"),),
+    decided="much",
+    preconditions=(
+        Precondition(title="Up", uses="metric.read@1", arguments={}, expect=Expectation(equals=1)),
+    ),
+    done_when=Goal(
+        when="facts.errors < params.few",
+        looks=(Look(id="errors", uses="metric.read@1", arguments={"query": "errors"}),),
+        within=60.0,
+        every=5.0,
+        parameters={"few": 3},
+    ),
 )
 
 
@@ -192,14 +208,53 @@ def test_what_is_over_stays_over_but_for_a_doubt_that_is_settled() -> None:
 
 def test_nothing_runs_that_was_not_approved() -> None:
     into = {s for s, targets in TRANSITIONS.items() if RunState.RUNNING in targets}
-    assert into == {RunState.APPROVED, RunState.VERIFYING, RunState.IN_DOUBT}
+    assert into == {
+        RunState.APPROVED, RunState.VERIFYING, RunState.IN_DOUBT, RunState.MANUAL
+    }  # fmt: skip
     consent = {s for s, targets in TRANSITIONS.items() if RunState.APPROVED in targets}
     assert consent == {RunState.DRAFT, RunState.AWAITING}
 
 
-def test_every_state_that_is_not_over_can_be_stopped() -> None:
+def test_every_state_that_is_not_over_can_be_stopped_or_its_rollback_can() -> None:
     for state in RunState:
-        assert state.over or RunState.CANCELLED in TRANSITIONS[state]
+        stoppable = state.over or RunState.CANCELLED in TRANSITIONS[state]
+        assert stoppable is (state is not RunState.ROLLING_BACK)
+
+
+def test_every_state_is_reached_and_left_or_is_an_end() -> None:
+    reached = {RunState.DRAFT}.union(*TRANSITIONS.values())
+    assert reached == set(RunState)
+    for state in RunState:
+        assert state.over or TRANSITIONS[state]
+
+
+def test_a_run_is_rolled_back_only_after_it_failed_under_way() -> None:
+    into = {s for s, targets in TRANSITIONS.items() if RunState.ROLLING_BACK in targets}
+    assert into == {RunState.RUNNING, RunState.VERIFYING}
+    ends = {s for s, targets in TRANSITIONS.items() if RunState.ROLLED_BACK in targets}
+    assert ends == {RunState.ROLLING_BACK}
+
+
+def test_only_what_has_not_begun_is_superseded() -> None:
+    into = {s for s, targets in TRANSITIONS.items() if RunState.SUPERSEDED in targets}
+    assert into == {RunState.DRAFT, RunState.AWAITING, RunState.APPROVED}
+
+
+def test_a_digest_is_worked_out_once_and_kept_out_of_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[Any] = []
+
+    def digest(plain: Any) -> str:
+        counted.append(plain)
+        return "d"
+
+    monkeypatch.setattr("bot.domain.runs.digest", digest)
+    plan = replace(PLAN)
+    assert [plan.digest, plan.digest, plan.digest] == ["d"] * 3
+    assert len(counted) == 1
+    assert plan == PLAN
+    assert replace(plan, title="Other").digest == "d"
+    assert len(counted) == 2  # a changed plan is another one
+    assert "digest" not in asdict(plan)
 
 
 def test_the_end_has_a_time_and_a_move_has_none() -> None:

@@ -14,6 +14,7 @@ from bot.domain.actions import (
     Action,
     ActionCall,
     ActionResult,
+    DryRun,
     Effect,
     Happened,
     Reconciliation,
@@ -81,6 +82,7 @@ class Bells:
             idempotent=False,
             arguments={"type": "object"},
             handler=self.ring,
+            dry_run=_foreseen,
             reconcile=self.listen,
         )
         return (
@@ -88,6 +90,10 @@ class Bells:
             replace(ring, name="bell.unheard", reconcile=None),
             replace(ring, name="bell.peal", risk=Risk.R3),
         )
+
+
+async def _foreseen(_call: ActionCall) -> DryRun:
+    return DryRun(diff="one more peal")
 
 
 class FileChat(FakeChat):

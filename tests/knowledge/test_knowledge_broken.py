@@ -197,7 +197,7 @@ BROKEN_PAGES = {
     "an unfit default": ("default: 1000", "default: many", 16, "is not a whole number"),
     "an enum without values": ("type: integer", "type: enum", 13, "list the choices of an enum"),
     "a label without pattern": ("type: integer", "type: string", 15, "needs a pattern"),
-    "a bad pattern": ("default: 1000", 'pattern: "("', 16, "not a regular expression"),
+    "a bad pattern": ("default: 1000", 'pattern: "("', 16, "pattern cannot be used"),
     "a bad parameter name": ("  keys:", "  the-keys:", 13, "should look like disk_path"),
     "an unknown risk class": ("  R2: [", "  R7: [", 18, 'unknown key "approval.R7"'),
     "no approvers": ("[{group: storage-oncall, count: 1}]", "[]", 18, "names no group"),
@@ -212,7 +212,7 @@ BROKEN_PAGES = {
     "a taken id": ("id: evict", "id: used", 26, '"used" is taken on line 22'),
     "a bad duration": ("timeout: 30s", "timeout: 30 sec", 31, "is not a duration"),
     "a bare number as duration": ("timeout: 30s", "timeout: 30", 31, "not the number 30"),
-    "a timeout of days": ("timeout: 30s", "timeout: 2d", 31, "3600 s are the most"),
+    "a timeout of weeks": ("timeout: 30s", "timeout: 8d", 31, "604800 s are the most"),
     "an unknown risk": ("risk: R2", "risk: high", 30, "should be one of R0, R1"),
     "an unknown on_failure": ("continue", "retry", 40, "one of rollback, escalate, continue"),
     "an empty expectation": ("expect: {below: 0.8}", "expect: {}", 35, "expect says nothing"),
@@ -259,12 +259,12 @@ def test_headings_in_another_order_are_refused(folder: Folder) -> None:
 
 def test_a_file_of_five_megabytes_is_refused_unread(folder: Folder) -> None:
     folder.write(folder.page, PAGE + "x" * 5 * 1024 * 1024)
-    assert folder.problems() == [f"{RUNBOOK}:1: is larger than 256 KiB"]
+    assert folder.problems() == [f"{RUNBOOK}:1: is larger than 256 KiB; split it"]
 
 
 def test_bytes_that_are_not_utf_8_are_refused_with_their_line(folder: Folder) -> None:
     folder.write(folder.page, PAGE.encode().replace(b"Everything", b"\xe4rger"))
-    assert folder.problems() == [f"{RUNBOOK}:49: is not UTF-8 (byte 0xe4)"]
+    assert folder.problems() == [f"{RUNBOOK}:49: is not UTF-8 (byte 0xe4); save it so"]
 
 
 def test_an_empty_file_is_refused(folder: Folder) -> None:

@@ -33,6 +33,7 @@ steps:
       uses: pool.count@1
       with: {pool: main}
       expect: {equals: 3}
+    commit_point: true
 ---
 
 ## Meaning

@@ -25,6 +25,7 @@ from bot.domain.actions import (
     Happened,
     Reconciliation,
     Risk,
+    Transient,
     Undo,
 )
 from bot.domain.breakers import BreakerRules
@@ -43,7 +44,7 @@ from bot.domain.runbooks import (
     Verification,
 )
 from bot.domain.runs import Run, RunId, RunState
-from bot.ports import Claim, Database, Policy
+from bot.ports import Claim, Database, Outputs, Policy
 from bot.services.actions import ActionGate
 from bot.services.autonomy import AutonomyService
 from bot.services.brakes import Brakes
@@ -52,10 +53,11 @@ from bot.services.engine import Pace, RunWorker
 from bot.services.governing import Governor, Rules
 from bot.services.people import PeopleService
 from bot.services.planning import Expiries, Planner
-from bot.services.registry import Registry
+from bot.services.registry import Redact, Registry, unredacted
 from bot.services.runs import CHANNEL, RunService
 from bot.services.switches import SwitchService
-from bot.storage.sqlite import UNKEYED, SqliteDatabase, read_entries
+from bot.storage.ledger import UNKEYED
+from bot.storage.sqlite import SqliteDatabase, read_entries
 from tests.fakes import FakeCalendars, FakeChat, FakeClock
 
 DANA = Person(id=PersonId("U1"), name="Dana")
@@ -86,12 +88,17 @@ async def obey(call: ActionCall, do: Callable[[], None]) -> ActionResult:
 
 @dataclass
 class Lamp:
-    """The world out there. `plan` holds how the next calls behave, `obey` being the rule."""
+    """The world out there. `behaviour` is how the next calls behave, `obey` being the rule.
+
+    `seen` is what a look shows, unless it asks for one of `values` by name.
+    """
 
     done: Counter[str] = field(default_factory=Counter)
     calls: list[str] = field(default_factory=list)
     behaviour: list[Behaviour] = field(default_factory=list)
     seen: float | None = 1.0
+    values: dict[str, float | None] = field(default_factory=dict)
+    looks: list[str] = field(default_factory=list)
     answers: bool = True
     unannounced: list[str] = field(default_factory=list)
     before: Callable[[ActionCall], Awaitable[None]] | None = None
@@ -108,9 +115,12 @@ class Lamp:
 
         return await behave(call, do)
 
-    async def look(self, _call: ActionCall) -> ActionResult:
-        """Show whether it shines."""
-        return ActionResult(summary=f"it shows {self.seen}", value=self.seen)
+    async def look(self, call: ActionCall) -> ActionResult:
+        """Show whether it shines, or a value that the call names."""
+        name = call.arguments.get("of", "")
+        self.looks.append(name)
+        seen = self.values.get(name, self.seen)
+        return ActionResult(summary=f"it shows {seen}", value=seen)
 
     async def find(self, call: ActionCall) -> Reconciliation:
         """Say whether a call took effect, where the lamp answers at all."""
@@ -143,7 +153,15 @@ def lamp_actions(lamp: Lamp) -> tuple[Action, ...]:
         switch_on,
         replace(switch_on, name="lamp.off", undo=None, dry_run=None),
         replace(switch_on, name="lamp.blind", reconcile=None, undo=None),
-        replace(switch_on, name="lamp.set", idempotent=True, arguments=_VALUE),
+        replace(
+            switch_on,
+            name="lamp.set",
+            idempotent=True,
+            arguments=_VALUE,
+            transient=frozenset({Transient.CONFLICT, Transient.TIMEOUT}),
+        ),
+        replace(switch_on, name="lamp.once", transient=frozenset({Transient.CONFLICT})),
+        replace(switch_on, name="lamp.hand", manual=True, reconcile=None, undo=None),
         replace(switch_on, name="lamp.wide", risk=Risk.R3, undo=None),
         replace(
             switch_on,
@@ -159,6 +177,17 @@ def lamp_actions(lamp: Lamp) -> tuple[Action, ...]:
             idempotent=True,
             arguments=_ANY,
             handler=lamp.look,
+        ),
+        Action(
+            name="lamp.wait",
+            version=1,
+            summary="Wait for the lamp.",
+            effect=Effect.READ,
+            risk=Risk.R0,
+            idempotent=True,
+            arguments=_ANY,
+            handler=lamp.handle,
+            waiting=True,
         ),
     )
 
@@ -180,9 +209,11 @@ def step(id: str = "one", uses: str = "lamp.on@1", **changes: Any) -> Step:
     return replace(made, **changes)
 
 
-def runbook(*steps: Step, approval: Mapping[Risk, tuple[ApprovalGroup, ...]] = {}) -> Runbook:
+def runbook(
+    *steps: Step, approval: Mapping[Risk, tuple[ApprovalGroup, ...]] = {}, **changes: Any
+) -> Runbook:
     """Return a runbook with these steps."""
-    return Runbook(
+    made = Runbook(
         id="light",
         version=1,
         title="Let there be light",
@@ -197,6 +228,7 @@ def runbook(*steps: Step, approval: Mapping[Risk, tuple[ApprovalGroup, ...]] = {
         path="lamp/light.md",
         digest="0" * 64,
     )
+    return replace(made, **changes)
 
 
 class World:
@@ -222,6 +254,8 @@ class World:
         )
         self.policy: Policy = RiskPolicy()
         self.book = runbook()
+        self.outputs: Outputs | None = None
+        self.redact: Redact = unredacted
         self._numbers = itertools.count()
         self.lamp.before = self._announced
 
@@ -318,6 +352,8 @@ class World:
             registry=Registry(self.actions.values()),
             governor=governor,
             people=self.people,
+            outputs=self.outputs,
+            redact=self.redact,
         )
         planner = Planner(
             database,
@@ -375,6 +411,10 @@ class World:
     async def state(self, id: RunId) -> RunState:
         """Return where a run stands."""
         return (await self.run(id)).state
+
+    async def rollback(self, id: RunId) -> Run:
+        """Return the run that takes another back."""
+        return next(r for r in await self.runs.recent() if r.parent == id)
 
     async def effect(self, id: RunId, step: str = "one") -> EffectRecord | None:
         """Return the record of an effect."""

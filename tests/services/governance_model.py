@@ -130,8 +130,13 @@ class Model:
         if version == self._version:
             return
         self._version = version
-        for id, due_at, data in self.world.rows():
-            run = json.loads(data)
+        runs = {id: (due_at, json.loads(data)) for id, due_at, data in self.world.rows()}
+        rolling_back = {
+            run["parent"]
+            for _, run in runs.values()
+            if run["rollback"] and (run["state"] == "in doubt" or not RunState(run["state"]).over)
+        }
+        for id, (due_at, run) in runs.items():
             if id not in self.asked:
                 parent = self.asked[run["parent"]]
                 self.asked[id] = Asked(
@@ -143,7 +148,8 @@ class Model:
                 self.planned.setdefault(id, now)
             if state in UNDER_WAY:
                 self.began.setdefault(id, now)
-            if not state.over and due_at is None:
+            attended = due_at is not None or id in rolling_back
+            if not state.over and not attended:
                 self.sins.append(f"{id} is {state} and waits for nothing")
 
     def foresee(self) -> None:
@@ -309,7 +315,7 @@ class Model:
     def _rollback(self, run: Run, effect: EffectRecord) -> str:
         parent = self._run(str(run.parent))
         done = {f"{parent.id}:{u.step}" for u in parent.undoes}
-        if parent.state is not RunState.FAILED or effect.uses != "lamp.off@1":
+        if parent.state is not RunState.ROLLING_BACK or effect.uses != "lamp.off@1":
             return "!a rollback of nothing"
         if effect.arguments.get("of") not in done:
             return "!a rollback of what was not done"

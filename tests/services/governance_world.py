@@ -42,7 +42,7 @@ from bot.services.registry import Registry
 from bot.services.runs import RunService
 from bot.services.switches import SwitchService
 from bot.storage.codec import Codec
-from bot.storage.sqlite import UNKEYED
+from bot.storage.ledger import UNKEYED
 from tests.fakes import NOON, FakeCalendars, FakeChat
 from tests.services.gate_world import (
     ANSWER_WITHIN,

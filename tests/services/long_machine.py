@@ -15,7 +15,6 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -58,6 +57,10 @@ def play(number: int, histories: int) -> Played:
     return Played(seed=number, tally=Counter(GovernanceMachine.tally))
 
 
+def _played(batch: tuple[int, int]) -> Played:
+    return play(*batch)
+
+
 def batches(histories: int, first: int) -> Iterator[tuple[int, int]]:
     """Return the seeds of the batches, with how many histories each plays."""
     for number, start in enumerate(range(0, histories, BATCH)):
@@ -72,12 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     total, faults, began = Counter[str](), 0, time.monotonic()
-    with ProcessPoolExecutor(
-        asked.processes, mp_context=get_context("spawn"), max_tasks_per_child=4
-    ) as pool:
-        work = [pool.submit(play, *b) for b in batches(asked.histories, asked.first_seed)]
-        for done in as_completed(work):
-            played = done.result()
+    work = list(batches(asked.histories, asked.first_seed))
+    # Not ProcessPoolExecutor: with max_tasks_per_child it stands still in Python 3.11.
+    with get_context("spawn").Pool(asked.processes, maxtasksperchild=4) as pool:
+        for played in pool.imap_unordered(_played, work):
             total += played.tally
             if played.fault:
                 faults += 1

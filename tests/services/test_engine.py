@@ -13,8 +13,9 @@ import pytest
 from bot.domain.actions import ActionCall, ActionResult, Effect, Risk
 from bot.domain.effects import EffectState
 from bot.domain.errors import Refused, Stale
+from bot.domain.parameters import Parameter, ParameterKind
 from bot.domain.people import Caller
-from bot.domain.runbooks import Check, Expectation, Parameter, ParameterKind
+from bot.domain.runbooks import Check, Expectation
 from bot.domain.runs import RunId, RunState
 from bot.ports import Claim, Transaction
 from bot.services.planning import Planner

@@ -785,7 +785,7 @@ async def test_a_failed_verification_rolls_back_on_the_consent_of_its_plan(world
     await world.approve(id)
     await world.work(patience=70)
     run = await world.run(id)
-    assert run.state is RunState.FAILED
+    assert run.state is RunState.ROLLED_BACK
     assert run.plan is not None
     assert "not verified within 60 s" in run.reason
     rollback = next(r for r in await world.runs.recent() if r.parent == id)
@@ -811,7 +811,7 @@ async def test_a_rollback_that_was_tampered_with_is_not_run(world: World, what: 
     world.lamp.seen = 0.0
     id = await world.planned(step(verify=SHINES, on_failure=OnFailure.ROLLBACK))
     await world.approve(id)
-    while await world.state(id) is not RunState.FAILED:
+    while await world.state(id) is not RunState.ROLLING_BACK:
         if not await world.move():
             world.clock.advance(seconds=1)
     rollback = next(r for r in await world.runs.recent() if r.parent == id)

@@ -2,8 +2,9 @@
 
 Hypothesis plays requests, answers, stops, the kill switch, time, and workers
 that die before or after any transaction of a move, or that another worker
-overtakes there. What the ledger says in the end is held against a world that
-counts what truly happened.
+overtakes there, steps that people do by hand or say they could not do, failures
+that are tried again, rollbacks, and pages that change while a plan waits. What
+the ledger says in the end is held against a world that counts what truly happened.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from typing_extensions import override
 
-from bot.domain.actions import ActionCall, ActionFailed, ActionResult
+from bot.domain.actions import ActionCall, ActionFailed, ActionResult, Transient
 from bot.domain.approvals import Verdict
 from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, Refused, Stale
 from bot.domain.people import Caller, Person, Standing
-from bot.domain.runbooks import OnFailure
+from bot.domain.runbooks import OnFailure, Retry
 from bot.domain.runs import RunId, RunState
 from bot.ports import Claim, Transaction
 from bot.services.engine import RunWorker
@@ -48,16 +49,18 @@ Do = Callable[[], None]
 Act = Callable[[], Awaitable[object]]
 
 PEOPLE = st.sampled_from((DANA, PRIYA, MARCUS, ROBOT))
-USES = ("lamp.on@1", "lamp.blind@1", "lamp.set@1")
+USES = ("lamp.on@1", "lamp.blind@1", "lamp.set@1", "lamp.hand@1")
+RETRY = Retry(times=1, on=(Transient.CONFLICT,), wait=1)
+HOUR = 3600.0
 Wish = tuple[Person, list[str], OnFailure]
 PLANS: st.SearchStrategy[Wish] = st.tuples(
     st.sampled_from((DANA, PRIYA)),
     st.lists(st.sampled_from(USES), min_size=1, max_size=3),
-    st.sampled_from((OnFailure.CONTINUE, OnFailure.ESCALATE)),
+    st.sampled_from(tuple(OnFailure)),
 )
 TIMES = (*[LEASE + 1] * 20, EXECUTE_WITHIN, ANSWER_WITHIN)
 ENDS = ("approval.denied", "run.stop_requested", "run.cancelled", "run.expired", "run.failed",
-        "run.succeeded")  # fmt: skip
+        "run.succeeded", "run.superseded", "run.rolled_back")  # fmt: skip
 
 
 class Crash(BaseException):
@@ -90,6 +93,10 @@ async def refuses(call: ActionCall, do: Do) -> ActionResult:
     raise ActionFailed("not now")
 
 
+async def conflicts(call: ActionCall, do: Do) -> ActionResult:
+    raise ActionFailed("somebody was faster", transient=Transient.CONFLICT)
+
+
 async def breaks_before(call: ActionCall, do: Do) -> ActionResult:
     raise ConnectionError("gone")
 
@@ -108,7 +115,9 @@ async def dies_after(call: ActionCall, do: Do) -> ActionResult:
     raise Crash
 
 
-BEHAVIOURS = st.sampled_from((None, refuses, breaks_before, breaks_after, dies_before, dies_after))
+BEHAVIOURS = st.sampled_from(
+    (None, refuses, conflicts, breaks_before, breaks_after, dies_before, dies_after)
+)
 
 
 @dataclass
@@ -130,6 +139,7 @@ class GateMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp())
         self.ids: list[RunId] = []
+        self.pages = 0
         self.model = Model(consent=Counter(), requester={}, sins=[])
         self.last: tuple[RunId, str, Caller] | None = None
 
@@ -173,12 +183,17 @@ class GateMachine(RuleBasedStateMachine):
         assert run.plan is not None
         assert run.approval is not None
         assert effect is not None
-        if not self.model.consent[run.plan.digest]:
+        assert effect.uses != "lamp.hand@1", "a machine did what a person has to do"
+        if not self.model.consent[run.plan.authorised_by or run.plan.digest]:
             self.model.sins.append(f"{call.key}: nobody consented")
         if run.approval.verdict is not Verdict.GRANTED:
             self.model.sins.append(f"{call.key}: {run.approval.verdict}")
         execute_by = run.approval.execute_by
-        if run.position == 0 and (execute_by is None or effect.intended_at >= execute_by):
+        if (
+            run.position == 0
+            and effect.attempts == 1
+            and (execute_by is None or effect.intended_at >= execute_by)
+        ):
             self.model.sins.append(f"{call.key}: too late")
 
     # People.
@@ -190,7 +205,14 @@ class GateMachine(RuleBasedStateMachine):
         if len(self.ids) >= 4:
             return
         steps = [
-            step(f"s{n}", u, arguments={"value": n}, timeout=0.05, on_failure=on_failure)
+            step(
+                f"s{n}",
+                u,
+                arguments={"value": n},
+                retry=RETRY,
+                on_failure=on_failure,
+                timeout=HOUR if u == "lamp.hand@1" else 0.05,
+            )
             for n, u in enumerate(uses)
         ]
         id = self.do(self.world.ask(*steps, by=by))
@@ -247,6 +269,40 @@ class GateMachine(RuleBasedStateMachine):
         id = data.draw(st.sampled_from(self.ids))
         with suppress(Refused):
             self.do(self._intervene(id, by, what))
+
+    @rule(data=st.data(), by=PEOPLE, yes=st.booleans())
+    def do_by_hand(self, data: st.DataObject, by: Person, yes: bool) -> None:
+        """Do what a run waits for, or say that it cannot be done."""
+        id = data.draw(st.sampled_from(self.ids))
+        run = self.do(self.world.run(id))
+        if run.step is None:
+            return
+        key, caller = run.effect_key(run.step), self.world.caller(by)
+        try:
+            self.do(
+                self.world.runs.done(
+                    id, run.step.id, happened="yes" if yes else "no", note="so", by=caller
+                )
+            )
+        except Refused:
+            return
+        assert by is not ROBOT
+        assert run.state is RunState.MANUAL
+        assert run.step.uses == "lamp.hand@1"
+        assert self.model.consent[run.plan.digest if run.plan else ""]
+        if yes:
+            self.world.lamp.done[key] += 1
+
+    @rule(meanwhile=st.booleans(), seldom=st.integers(0, 9))
+    def edit_the_page(self, meanwhile: bool, seldom: int) -> None:
+        """Change the page, of which workers may learn before plans are withdrawn."""
+        if seldom:
+            return
+        self.pages += 1
+        self.world.book = replace(self.world.book, digest=f"{self.pages:064d}")
+        if meanwhile:
+            self.do(self._move(self.world.worker()))
+        self.do(self.world.runs.supersede({self.world.book.id: self.world.book.digest}))
 
     async def _intervene(self, id: RunId, by: Person, what: str) -> None:
         run, caller = await self.world.run(id), self.world.caller(by)
@@ -360,8 +416,8 @@ class GateMachine(RuleBasedStateMachine):
     async def _come_to_an_end(self) -> None:
         self.world.lamp.behaviour = []
         for _ in range(3):
-            self.world.clock.advance(seconds=ANSWER_WITHIN)
-            await self.world.work()
+            self.world.clock.advance(seconds=max(ANSWER_WITHIN, HOUR))
+            await self.world.work(patience=2)
 
     async def _hold(self) -> None:
         assert self.model.sins == []
@@ -370,12 +426,17 @@ class GateMachine(RuleBasedStateMachine):
             effect = await self.world.effect(RunId(key.split(":")[0]), key.split(":")[1])
             assert effect is not None
             assert times == 1 or effect.uses == "lamp.set@1", f"{key} happened {times} times"
-        for id in self.ids:
-            await self._hold_run(id)
+        for run in await self.world.runs.recent():
+            await self._hold_run(run.id)
 
     async def _hold_run(self, id: RunId) -> None:
         run = await self.world.run(id)
-        assert run.state.over, f"{id} is {run.state} for ever"
+        if run.state is RunState.ROLLING_BACK:
+            assert (await self.world.rollback(id)).state is RunState.IN_DOUBT
+        else:
+            assert run.state.over, f"{id} is {run.state} for ever"
+        if run.state is RunState.ROLLED_BACK:
+            assert (await self.world.rollback(id)).state is RunState.SUCCEEDED
         for planned in run.plan.steps if run.plan else ():
             effect = await self.world.effect(id, planned.id)
             happened = self.world.lamp.done[run.effect_key(planned)] > 0

@@ -46,6 +46,14 @@ async def execute(tx: Transaction, sql: str) -> Any:
     return await cast(Any, tx)._rows.execute(text(sql))
 
 
+async def scalar(tx: Transaction, sql: str) -> Any:
+    """Return the one value that SQL asks for."""
+    result = await execute(tx, sql)
+    if hasattr(result, "scalar"):
+        return result.scalar()
+    return (await result.fetchone())[0]
+
+
 async def until(condition: Callable[[], bool], *, seconds: float = 5) -> None:
     """Wait until something holds; fail after a while."""
     end = time.monotonic() + seconds

@@ -4,46 +4,49 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bot.domain.errors import AlreadyDone
+from bot.storage.postgres import PostgresDatabase
 from bot.storage.sqlite import SqliteDatabase
-from tests.fakes import NOON
-from tests.storage.opened import entry, execute, opened, until
+from tests.fakes import NOON, FakeClock
+from tests.storage.conftest import Opening
+from tests.storage.opened import entry, execute, scalar, until
+from tests.storage.stores import Store
 
 Problem = (sqlite3.Error, OperationalError, IntegrityError)
 
 
-async def count(database: SqliteDatabase, job: str) -> int:
+async def count(store: Store, job: str) -> int:
     """Return how many slots of a job are taken: the simplest row there is."""
-    async with database.reading() as view:
-        result = await execute(view, f"SELECT count(*) FROM slots WHERE job = '{job}'")
-        return int(result.scalar())
+    async with store.reading() as view:
+        return int(await scalar(view, f"SELECT count(*) FROM slots WHERE job = '{job}'"))
 
 
-async def test_an_error_rolls_everything_of_its_transaction_back(database: SqliteDatabase) -> None:
+async def test_an_error_rolls_everything_of_its_transaction_back(store: Store) -> None:
     async def fail() -> None:
-        async with database.transaction(once="r1") as tx:
+        async with store.transaction(once="r1") as tx:
             await tx.slots.take("a", "1")
             await tx.ledger.append(entry())
             raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
         await fail()
-    assert await count(database, "a") == 0
-    assert (await database.archive.verify()).entries == 0
-    async with database.transaction(once="r1") as tx:
+    assert await count(store, "a") == 0
+    assert (await store.archive.verify()).entries == 0
+    async with store.transaction(once="r1") as tx:
         await tx.slots.take("a", "1")
-    assert await count(database, "a") == 1
+    assert await count(store, "a") == 1
 
 
 async def test_a_failing_transaction_does_not_take_its_group_along(
-    database: SqliteDatabase,
+    store: Store,
 ) -> None:
     async def write(number: int) -> None:
-        async with database.transaction() as tx:
+        async with store.transaction() as tx:
             await tx.slots.take("group", str(number))
             await tx.ledger.append(entry(number))
             if number % 3 == 0:
@@ -54,27 +57,27 @@ async def test_a_failing_transaction_does_not_take_its_group_along(
     results = await asyncio.gather(*(write(n) for n in range(30)), return_exceptions=True)
     good = [n for n, result in enumerate(results) if result is None]
     assert good == [n for n in range(30) if n % 3 and n % 5]
-    assert await count(database, "group") == len(good)
-    verdict = await database.archive.verify()
+    assert await count(store, "group") == len(good)
+    verdict = await store.archive.verify()
     assert verdict.ok
     assert verdict.entries == len(good)
 
 
-async def test_a_group_is_committed_at_once(database: SqliteDatabase) -> None:
+async def test_a_group_is_committed_at_once(store: Store) -> None:
     commits = 0
 
     def heard() -> None:
         nonlocal commits
         commits += 1
 
-    database.on_commit(heard)
+    store.on_commit(heard)
 
     async def write(number: int) -> None:
-        async with database.transaction() as tx:
+        async with store.transaction() as tx:
             await tx.slots.take("group", str(number))
 
     await asyncio.gather(*(write(n) for n in range(100)))
-    assert await count(database, "group") == 100
+    assert await count(store, "group") == 100
     assert commits < 20
 
 
@@ -157,25 +160,25 @@ async def test_a_swallowed_full_disk_is_still_no_success(database: SqliteDatabas
 
 
 async def test_one_request_has_one_effect_whatever_the_number_of_tasks(
-    database: SqliteDatabase,
+    store: Store,
 ) -> None:
     async def press() -> None:
-        async with database.transaction(once="envelope-1") as tx:
+        async with store.transaction(once="envelope-1") as tx:
             await tx.ledger.append(entry())
 
     results = await asyncio.gather(*(press() for _ in range(50)), return_exceptions=True)
     assert [r for r in results if r is None] == [None]
     assert sum(isinstance(r, AlreadyDone) for r in results) == 49
-    assert (await database.archive.verify()).entries == 1
+    assert (await store.archive.verify()).entries == 1
 
 
 async def test_one_request_has_one_effect_across_two_processes_files(
-    tmp_path: Path,
+    open_store: Opening,
 ) -> None:
-    async with opened(tmp_path) as one, opened(tmp_path) as other:
+    async with open_store() as one, open_store() as other:
 
-        async def press(database: SqliteDatabase) -> None:
-            async with database.transaction(once="envelope-1") as tx:
+        async def press(store: Store) -> None:
+            async with store.transaction(once="envelope-1") as tx:
                 await tx.ledger.append(entry())
 
         work = [press(database) for _ in range(25) for database in (one, other)]
@@ -184,13 +187,13 @@ async def test_one_request_has_one_effect_across_two_processes_files(
         assert sum(isinstance(r, AlreadyDone) for r in results) == 49
 
 
-async def test_readers_see_only_what_is_committed(database: SqliteDatabase) -> None:
-    async with database.transaction() as tx:
+async def test_readers_see_only_what_is_committed(store: Store) -> None:
+    async with store.transaction() as tx:
         await tx.slots.take("a", "1")
-        assert await count(database, "a") == 0
-        async with database.reading() as early:
-            assert (await execute(early, "SELECT count(*) FROM slots")).scalar() == 0
-    assert await count(database, "a") == 1
+        assert await count(store, "a") == 0
+        async with store.reading() as early:
+            assert await scalar(early, "SELECT count(*) FROM slots") == 0
+    assert await count(store, "a") == 1
 
 
 async def test_a_reader_cannot_write(database: SqliteDatabase) -> None:
@@ -213,18 +216,18 @@ async def test_a_hundred_open_readers_do_not_hold_up_the_loop(database: SqliteDa
 
 
 async def test_whoever_is_cancelled_while_waiting_leaves_the_others_alone(
-    database: SqliteDatabase,
+    store: Store,
 ) -> None:
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def first() -> None:
-        async with database.transaction() as tx:
+        async with store.transaction() as tx:
             await tx.slots.take("a", "first")
             inside.set()
             await go_on.wait()
 
     async def other(slot: str) -> None:
-        async with database.transaction() as tx:
+        async with store.transaction() as tx:
             await tx.slots.take("a", slot)
 
     tasks = [asyncio.create_task(first())]
@@ -237,14 +240,14 @@ async def test_whoever_is_cancelled_while_waiting_leaves_the_others_alone(
     assert [isinstance(r, asyncio.CancelledError) for r in results] == [
         False, False, True, False, False,
     ]  # fmt: skip
-    assert await count(database, "a") == 4
+    assert await count(store, "a") == 4
 
 
-async def test_whoever_is_cancelled_inside_is_rolled_back_alone(database: SqliteDatabase) -> None:
+async def test_whoever_is_cancelled_inside_is_rolled_back_alone(store: Store) -> None:
     inside = asyncio.Event()
 
     async def stuck() -> None:
-        async with database.transaction() as tx:
+        async with store.transaction() as tx:
             await tx.slots.take("a", "stuck")
             inside.set()
             await asyncio.Event().wait()
@@ -254,9 +257,9 @@ async def test_whoever_is_cancelled_inside_is_rolled_back_alone(database: Sqlite
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    async with database.transaction() as tx:
+    async with store.transaction() as tx:
         await tx.slots.take("a", "next")
-    assert await count(database, "a") == 1
+    assert await count(store, "a") == 1
 
 
 async def test_a_cancelled_wait_for_another_process_does_not_jam_the_writer(
@@ -284,26 +287,27 @@ async def test_a_cancelled_wait_for_another_process_does_not_jam_the_writer(
     assert await count(database, "a") == 2
 
 
-async def test_nothing_is_told_before_the_commit(database: SqliteDatabase) -> None:
+async def test_nothing_is_told_before_the_commit(store: Store) -> None:
     told: list[int] = []
-    database.on_commit(lambda: told.append(1))
-    async with database.transaction() as tx:
+    store.on_commit(lambda: told.append(1))
+    async with store.transaction() as tx:
         await tx.slots.take("a", "1")
         assert told == []
     await until(lambda: told == [1])
 
 
-async def test_a_once_that_fails_may_be_tried_again(database: SqliteDatabase) -> None:
+async def test_a_once_that_fails_may_be_tried_again(store: Store) -> None:
     for _ in range(3):
         with pytest.raises(ValueError, match="not yet"):
-            async with database.transaction(once="again"):
+            async with store.transaction(once="again"):
                 raise ValueError("not yet")
-    async with database.transaction(once="again") as tx:
+    async with store.transaction(once="again") as tx:
         await tx.slots.take("a", NOON.isoformat())
 
 
-async def test_a_database_that_was_not_opened_says_so(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "x.db", None)  # type: ignore[arg-type]  # never asked
+@pytest.mark.parametrize("make", (SqliteDatabase, PostgresDatabase))
+async def test_a_database_that_was_not_opened_says_so(make: Any) -> None:
+    database = make("nowhere", FakeClock())
     with pytest.raises(RuntimeError, match="not open"):
         async with database.transaction():
             pass

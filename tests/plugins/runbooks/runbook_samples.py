@@ -7,17 +7,9 @@ from typing import Any
 from bot.domain.actions import Effect, Risk
 from bot.domain.alerts import Alert, AlertGroup, AlertStatus, GroupId
 from bot.domain.approvals import Answer, Approval, Place, Verdict
+from bot.domain.parameters import Parameter, ParameterKind
 from bot.domain.people import Person, PersonId
-from bot.domain.runbooks import (
-    Expectation,
-    Match,
-    OnFailure,
-    Parameter,
-    ParameterKind,
-    Review,
-    Runbook,
-    Step,
-)
+from bot.domain.runbooks import Expectation, Match, OnFailure, Review, Runbook, Step
 from bot.domain.runs import (
     Fact,
     Plan,

@@ -28,8 +28,9 @@ from bot.domain.people import BOT
 from bot.domain.runs import Fact, Plan, Run, RunState, StepState
 from bot.slack.blocks import render
 from bot.slack.forms import Opened, render_form
+from plugins.runbooks.buttons import HALT
 from plugins.runbooks.consent import DENY, denial_form
-from plugins.runbooks.messages import HALT, run_message, whole_plan
+from plugins.runbooks.messages import run_message, whole_plan
 from plugins.runbooks.steps import measured
 from tests.plugins.runbooks.runbook_samples import (
     DANA,
@@ -169,8 +170,9 @@ def test_success_is_green_and_can_be_undone_where_there_is_an_undo() -> None:
     assert message.tone is Tone.GOOD
     assert "Succeeded and verified. It took 12 s." in text(message)
     assert "Done  1. Restart the worker · verified: 0 errors · 12 s" in text(message)
-    assert buttons(message) == {}
-    assert list(buttons(draw(replace(made, undoes=(UNDO,))))) == ["Undo"]
+    asked = ["Helpful", "Not helpful"]
+    assert list(buttons(message)) == asked
+    assert list(buttons(draw(replace(made, undoes=(UNDO,))))) == ["Undo", *asked]
 
 
 def test_success_without_verification_does_not_claim_one() -> None:
@@ -189,10 +191,10 @@ def test_a_failure_says_why_what_stands_and_who_owns_the_page() -> None:
     message = draw(failed)
     assert message.tone is Tone.FIRING
     shown = text(message)
-    assert "Failed. not verified within 90 s" in shown
+    assert "Failed. Not verified within 90 s." in shown
     assert "can be taken back" in shown
     assert "payments owns the runbook" in shown
-    assert list(buttons(message)) == ["Undo", "Ask again…"]
+    assert list(buttons(message))[:2] == ["Undo", "Ask again…"]
 
 
 def test_a_plan_that_could_not_be_made_changed_nothing() -> None:
