@@ -26,9 +26,10 @@ import httpx
 import pytest
 
 from bot.practice.people import Actor
+from bot.practice.records import Message
 from bot.rehearsal import PEOPLE, Rehearsal, Stage
 from plugins.command.plugin import CommandSettings
-from tests.scenarios.stage import button, text_of, transcript, until
+from tests.scenarios.stage import blocks_of, button, text_of, transcript, until
 
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "docs" / "first-runbook.md"
@@ -109,7 +110,7 @@ def _introduces(paragraph: Sequence[str]) -> bool:
 
 
 def _block(lines: Iterator[str]) -> list[str]:
-    block = []
+    block = list[str]()
     for line in lines:
         if line == _FENCE:
             return block
@@ -169,6 +170,7 @@ class Reader:
         self._set = monkeypatch.setenv
         self._person = PEOPLE[0][0]
         self._channel = ""
+        self._words = ""
         self._rehearsal: Rehearsal | None = None
 
     async def follow(self, text: str) -> None:
@@ -258,6 +260,7 @@ class Reader:
         names = {real: name for name, real, _ in PEOPLE}
         if token.kind == "words":
             await until(f"“{token.text}” is seen", lambda: self._seen(token.text))
+            self._words = token.text
         elif token.kind == "code" and token.text.startswith("#"):
             self._channel = token.text[1:]
         elif token.kind == "code":
@@ -276,7 +279,7 @@ class Reader:
             assert not outcome.errors, outcome
             return
         message = await until(f"a button {label}", lambda: button(actor, channel, label))
-        await actor.press(message, label)
+        await actor.press(message, label, block_id=_beside(message, label, self._words))
         if label.endswith("…"):
             await until(f"what {label} opens", lambda: actor.modal)
 
@@ -297,6 +300,16 @@ async def _seen_up(prometheus: str) -> None:
             if answer.json()["data"]["result"]:
                 return
             await asyncio.sleep(0.1)
+
+
+def _beside(message: Message, label: str, words: str) -> str | None:
+    """Return the block of a button that several have: the next one after what was read last."""
+    blocks = blocks_of(message)
+    having = [n for n, block in enumerate(blocks) if label in str(block.get("elements", ""))]
+    if len(having) < 2:
+        return None
+    read_at = next(n for n, block in enumerate(blocks) if words in str(block))
+    return str(blocks[min(n for n in having if n >= read_at)]["block_id"])
 
 
 def _plain(text: str) -> str:
@@ -344,6 +357,12 @@ def test_the_settings_in_the_manual_are_settings() -> None:
     assert [sample.language for sample in samples] == ["toml"]
     found = tomllib.loads(samples[0].text)["plugins"]["command"]
     assert len(CommandSettings(**found).programs) == 3
+
+
+def test_what_the_manual_points_to_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", MANUAL.read_text())
+    assert links
+    assert [link for link in links if not (MANUAL.parent / link).exists()] == []
 
 
 def test_the_manual_takes_five_minutes_to_read() -> None:

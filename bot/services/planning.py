@@ -267,11 +267,17 @@ def _wish(plan: Plan, runbook: Runbook) -> Wish:
 def _chosen(decision: Decision, facts: tuple[Fact, ...]) -> Decision:
     """Return a decision for steps; any other is the end of the run."""
     if decision.outcome is Outcome.ESCALATE:
-        reason = f"a person must decide: {decision.because}"
+        reason = f"a person must decide: {decision.because}{_unknown(facts)}"
         raise NothingToDo(RunState.FAILED, reason, facts)
     if decision.outcome is Outcome.STOP or not decision.steps:
         raise NothingToDo(RunState.CANCELLED, f"nothing to do: {decision.because}", facts)
     return decision
+
+
+def _unknown(facts: tuple[Fact, ...]) -> str:
+    """Say what could not be found out, and why, since it may be what a person has to mend."""
+    unknown = [f"{fact.title}: {fact.summary}" for fact in facts if fact.value is None]
+    return f" ({'; '.join(unknown)[:600]})" if unknown else ""
 
 
 def _precondition(check: Check, values: Mapping[str, JSON]) -> Precondition:

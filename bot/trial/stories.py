@@ -97,9 +97,11 @@ class _Play:
 
     # The stage.
 
-    def _stage(self, facts: Mapping[str, object]) -> Stage:
+    def _stage(
+        self, facts: Mapping[str, object], given: Mapping[str, str] | None = None
+    ) -> Stage:
         """Set a stage on which the checks find some facts and everything is as it should be."""
-        typed = resolve(self._page, {}, self._given)
+        typed = resolve(self._page, {}, self._given if given is None else given)
         stage = Stage()
         for check in (*self._page.diagnose, *self._page.preconditions):
             look = key_of(check.uses, substitute(check.arguments, typed))
@@ -133,10 +135,8 @@ class _Play:
 
     async def _case(self, case: Case) -> None:
         """Let the real planner decide a case's facts, and compare what comes of it."""
-        labels = {p.name: case.labels[p.label] for p in self._page.parameters
-                  if p.label and p.label in case.labels}  # fmt: skip
-        given = {**self._given, **labels, **case.parameters}
-        run = await self._house.ask(self._page, given, self._stage(case.facts))
+        given, _ = parameters_for(replace(self._page, cases=(case,)))
+        run = await self._house.ask(self._page, given, self._stage(case.facts, given))
         if case.outcome is not Outcome.STEPS:
             _check_unplanned(run, case)
             return

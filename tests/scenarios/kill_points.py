@@ -22,6 +22,7 @@ from bot.domain.runs import Run, RunId
 from bot.ports import Database, Transaction
 
 JOURNAL, COUNT = "journal.jsonl", "points"
+NEVER = 0  # the point of a bot that lives, and writes down every point it passes
 Line = dict[str, Any]
 
 
@@ -71,7 +72,7 @@ def journal_of(folder: Path) -> list[Line]:
 
 
 class Points:
-    """Counts points, and sends its own process the signal at the chosen one (0 for none)."""
+    """Counts points, and sends its own process the signal at the chosen one."""
 
     def __init__(self, folder: Path, journal: Journal, *, at: int, signal: int) -> None:
         self._count, self._journal = folder / COUNT, journal
@@ -82,6 +83,8 @@ class Points:
         if HELD.get() is None:
             return
         number = append(self._count, b".")
+        if self._at == NEVER:
+            self._journal.write("passes", number=number, name=name)
         if number != self._at:
             return
         self._journal.write("dies", number=number, name=name)

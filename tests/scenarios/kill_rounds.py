@@ -20,17 +20,19 @@ from bot.domain.errors import Refused
 from bot.domain.runs import Run, RunId, RunState
 from bot.storage.stores import located, verify_at
 from tests.scenarios.kill_disk import effects_of
-from tests.scenarios.kill_points import Line, journal_of
+from tests.scenarios.kill_points import NEVER, Line, journal_of
 from tests.scenarios.kill_stories import Story
-from tests.scenarios.kill_worker import LEASE, Job, run, world_of
+from tests.scenarios.kill_worker import LEASE, Job, work, world_of
 from tests.services.gate_world import DANA, MARCUS
 from tests.storage.worlds import StoreWorld
 
 PATIENCE = 60.0  # seconds for anything; the machine may be busy
 LOOK = 0.02  # seconds between two looks at what other processes do
 STOPPED = 8.0  # seconds for which a bot is stopped at most
+OVER = {state for state in RunState if state.over} - {RunState.IN_DOUBT}
+ENDS = tuple(f"run.{state.replace(' ', '_')}" for state in OVER)
+ONCE = (*ENDS, "run.requested", "run.planned", "run.started", "run.rolling_back")
 KILL, STOP = signal.SIGKILL, signal.SIGSTOP
-NEVER = 0  # the point of a round in which nobody dies
 
 # A process that has loaded everything and of which each bot is a fork: a bot starts at once.
 bots = multiprocessing.get_context("forkserver")
@@ -63,7 +65,7 @@ class Round:
     folder: Path
     count: int
     started: list[ForkServerProcess] = field(default_factory=list)
-    id: RunId = RunId("")
+    id: RunId = field(init=False)
     over: bool = False
 
     @cached_property
@@ -101,7 +103,7 @@ class Round:
             where=self.where, folder=self.folder, bot=name, story=death.story.name,
             at=death.at, signal=death.signal,
         )  # fmt: skip
-        bot = bots.Process(target=run, args=(job,), name=name, daemon=True)
+        bot = bots.Process(target=work, args=(job,), name=name, daemon=True)
         bot.start()
         self.started.append(bot)
 
@@ -215,7 +217,9 @@ class Round:
             return
         left = {"what": "leaves", "bot": dead["bot"], "run": dead["run"], "fence": dead["fence"]}
         async with asyncio.timeout(PATIENCE):
-            await self._until(lambda: any(left.items() <= x.items() for x in journal_of(self.folder)))
+            await self._until(
+                lambda: any(left.items() <= x.items() for x in journal_of(self.folder))
+            )
 
     async def _hold_effects(self, runs: list[Run]) -> None:
         done = Counter(effects_of(self.folder))
@@ -250,10 +254,6 @@ class Round:
         assert {*began} == {*ended}, (str(self.death), began, ended)
         for run in runs:
             assert sum(once[run.id, type] for type in ENDS) == 1, (str(self.death), once)
-
-
-ENDS = ("run.succeeded", "run.failed", "run.cancelled", "run.expired", "run.superseded", "run.rolled_back")  # fmt: skip
-ONCE = (*ENDS, "run.requested", "run.planned", "run.started", "run.rolling_back", "run.stop_requested")  # fmt: skip
 
 
 def _state_of(pid: int) -> str:

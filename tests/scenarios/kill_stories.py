@@ -21,7 +21,9 @@ from bot.domain.runbooks import (
     DoneWhen,
     Expectation,
     OnFailure,
+    Outcome,
     Retry,
+    Rule,
     Runbook,
     Step,
     Verification,
@@ -161,9 +163,18 @@ STORIES = (
     told("changed page", acts("one"), ends=RunState.SUPERSEDED, meanwhile="page"),
     told("frozen", acts("one"), ends=RunState.FAILED, meanwhile="freeze"),
     told("no objection", acts("one"), ends=RunState.SUCCEEDED, policy=Vetoed()),
+    told(
+        "all is well",
+        acts("one"),
+        ends=RunState.CANCELLED,
+        changes={
+            "diagnose": (UP,),
+            "decide": (Rule(when="facts.up == 1", outcome=Outcome.STOP, because="it is up"),),
+        },
+    ),
     told("impossible", acts("one", "disk.missing@1"), ends=RunState.FAILED),
     told(
-        "nothing to do", acts("one"), ends=RunState.FAILED,
+        "precondition", acts("one"), ends=RunState.FAILED,
         changes={"preconditions": (replace(UP, arguments={"value": 0}),)},
     ),
 )  # fmt: skip

@@ -18,6 +18,7 @@ from typing_extensions import override
 from bot.domain.breakers import BreakerRules
 from bot.domain.runs import RunState
 from bot.ports import Claim
+from bot.services import drafting
 from bot.services.engine import RunWorker
 from tests.fakes import FakeClock
 from tests.scenarios.kill_disk import Disk, disk_actions
@@ -90,18 +91,19 @@ class Moving(RunWorker):
             pages[self.world.book.id] = replace(self.world.book, digest="1" * 64)
 
 
-def run(job: Job) -> None:
+def work(job: Job) -> None:
     """Work for ever."""
     logging.getLogger("bot").setLevel(logging.CRITICAL)
     story = BY_NAME[job.story]
     gate_world.LEASE = LEASE
     gate_world.ANSWER_WITHIN = story.answer_within
     gate_world.EXECUTE_WITHIN = story.execute_within
+    drafting.LEAST_BY_HAND = 0.0
     gate_world.RunWorker = Moving  # type: ignore[misc]  # this process does nothing else
-    asyncio.run(_work(job, story))
+    asyncio.run(_work_on(job, story))
 
 
-async def _work(job: Job, story: Story) -> None:
+async def _work_on(job: Job, story: Story) -> None:
     journal = Journal(job.folder, job.bot)
     points = Points(job.folder, journal, at=job.at, signal=job.signal)
     world = world_of(job.where, job.folder, job.bot, story)

@@ -124,7 +124,7 @@ async def test_a_run_that_has_nothing_to_do_ends_without_a_plan(world: World) ->
 
 @pytest.mark.parametrize(
     ("used", "because"),
-    ((10, "that is too much"), (None, "facts.used is not known")),
+    ((10, "that is too much"), (None, "facts.used is not known"), (None, "it shows None")),
 )
 async def test_what_the_rules_leave_open_is_left_to_a_person(
     world: World, used: float | None, because: str
