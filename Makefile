@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# How many test files run at once: no more than there are processors.
+WORKERS ?= auto
 BIN := $(VENV)/bin
 # Looked at first, so that Linux gets the CPU build of torch and not 3.5 GB of CUDA. Where it
 # cannot be reached, this step gives up within seconds and the ordinary index is used.
@@ -17,7 +19,7 @@ serve: $(VENV)/.ready ## run the bot with ./config.toml and tokens from the envi
 	@$(BIN)/tocsin serve
 
 test: $(VENV)/.ready-dev ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.ready-dev ## formatting, lint, types, import contracts, knowledge
 	$(BIN)/ruff format --check .

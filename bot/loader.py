@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,9 +95,24 @@ def _find(name: str, given: Mapping[str, Any], file: Mapping[str, Any]) -> Found
             ]
         )
     try:
-        return Found(name=name, plugin=plugin, settings=plugin.Settings(**given))
+        decoded = {key: _decoded(value) for key, value in given.items()}
+        return Found(name=name, plugin=plugin, settings=plugin.Settings(**decoded))
     except ValidationError as error:
         raise SettingsError(explain(error, prefix)) from None
+
+
+def _decoded(value: Any) -> Any:
+    """Return a table or list that a variable of the environment holds as JSON.
+
+    Whatever else looks like one stays the text that it is: the settings of the
+    plugin say what they want.
+    """
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _class(name: str) -> type[AnyPlugin]:

@@ -45,6 +45,7 @@ class KnowledgeWatch:
         self._told = told
         self._every = every
         self._seen = snapshot(folder)
+        self._untold: list[KnowledgeChanged] = []
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,13 +63,18 @@ class KnowledgeWatch:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._every)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # a look that breaks off is repeated, and ends nothing
+                log.exception("edited runbooks could not be put into force; it is tried again")
 
     async def look(self) -> KnowledgeChanged | None:
         """Read the folder again where it changed; return what is different now, if anything.
 
-        A folder that changes while it is read is read again at the next look.
+        A folder that changes while it is read is read again at the next look. What
+        could not be told is told first.
         """
+        await self._tell()
         now = await asyncio.to_thread(snapshot, self._folder)
         if now == self._seen:
             return None
@@ -94,8 +100,14 @@ class KnowledgeWatch:
             del self._shelf[id]
         log.info("runbooks in force: %d changed, %d removed", len(changed), len(removed))
         event = KnowledgeChanged(changed=changed, removed=removed)
-        await self._told(event)
+        self._untold.append(event)
+        await self._tell()
         return event
+
+    async def _tell(self) -> None:
+        while self._untold:
+            await self._told(self._untold[0])
+            self._untold.pop(0)
 
 
 def snapshot(folder: Path) -> Snapshot:

@@ -81,6 +81,14 @@ def test_the_shipped_plugins_are_found_in_their_order() -> None:
     assert folders == set(names)
 
 
+def test_tables_come_from_the_environment_as_json() -> None:
+    given = {"command": {"secret_values": '{"PASSWORD": "x"}', "programs": '{"a": {"path": "/a"}}'}}
+    [found] = find(["command"], given, {})
+    assert found.settings.model_dump()["programs"]["a"]["path"] == "/a"
+    with pytest.raises(SettingsError, match=r"plugins\.command\.programs: has to be a table"):
+        find(["command"], {"command": {"programs": "{half"}}, {})
+
+
 def test_an_installed_plugin_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, weather=Weather)
     [found] = find(["weather"], {"weather": {"place": "Oslo"}}, {})

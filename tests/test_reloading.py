@@ -49,6 +49,7 @@ class Library:
         self.folder = folder
         self.told: list[KnowledgeChanged] = []
         self.loads = 0
+        self.trouble: list[Exception] = []
         self.writes = 0
         self.write("one", "One")
         self.shelf = dict(knowledge.load(folder).runbooks)
@@ -71,6 +72,8 @@ class Library:
         return found
 
     async def _tell(self, event: KnowledgeChanged) -> None:
+        if self.trouble:
+            raise self.trouble.pop()
         self.told.append(event)
 
 
@@ -138,3 +141,13 @@ async def test_watching_ends_and_may_be_switched_off(library: Library) -> None:
     off = KnowledgeWatch(library.folder, library.shelf, load=dict, told=library._tell, every=0)
     off.start()
     await off.stop()
+
+
+async def test_what_could_not_be_told_is_told_at_the_next_look(library: Library) -> None:
+    library.trouble.append(ConnectionError("the database is locked"))
+    library.write("one", "One, better")
+    with pytest.raises(ConnectionError):
+        await library.watch.look()
+    assert library.told == []
+    assert await library.watch.look() is None
+    assert [event.changed for event in library.told] == [("one",)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typing_extensions import override
 
 from bot.cli.installation import (
     Config,
@@ -18,15 +19,28 @@ from bot.cli.installation import (
     without_tokens,
 )
 
+if TYPE_CHECKING:
+    from bot.domain.redaction import Redactor
+
+
+class _Redacted(logging.Formatter):
+    """Takes secrets out of log lines: an error may quote what a target answered."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._redactor = redactor
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor(super().format(record))
+
 
 def serve(config: Config = None) -> None:
     """Run the bot until SIGINT or SIGTERM."""
     app = build_app(read_settings(config))
-    logging.basicConfig(
-        level=app.settings.bot.log_level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacted(app.core.redactor))
+    logging.basicConfig(level=app.settings.bot.log_level, handlers=[handler])
     for chatty in (
         "alembic",
         "faiss",

@@ -15,6 +15,7 @@ from bot.domain.parameters import FACTS, placeholders
 from bot.domain.runbooks import Outcome, Rule, Runbook, Step
 
 NO_RULE = "no rule fits"
+ASKED = "a person must decide"  # how the reason of a run begins that a page leaves to people
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,6 @@ from bot.domain.actions import Action
 from bot.domain.effects import EffectRecord, EffectState
 from bot.domain.runs import PlannedStep
 
-LONGEST_WAIT = 3600.0  # seconds between two attempts, however often the wait has doubled
-_DOUBLINGS = 30  # beyond which a wait is the longest anyway, and a power would overflow
-
 
 def next_attempt(step: PlannedStep, action: Action | None, effect: EffectRecord) -> datetime | None:
     """Return when a failed effect is due again; None where it has failed for good.
@@ -27,10 +24,4 @@ def next_attempt(step: PlannedStep, action: Action | None, effect: EffectRecord)
     if not (step.idempotent and action.idempotent) or effect.attempts > retry.times:
         return None
     named = effect.transient in retry.on and effect.transient in action.transient
-    return effect.ended_at + timedelta(seconds=_wait(step, effect.attempts)) if named else None
-
-
-def _wait(step: PlannedStep, attempts: int) -> float:
-    first = step.retry.wait if step.retry else 0.0
-    doubled = first * 2.0 ** min(attempts - 1, _DOUBLINGS)
-    return min(max(doubled, 0.0), LONGEST_WAIT)
+    return effect.ended_at + timedelta(seconds=retry.pause(effect.attempts)) if named else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 
 from bot.domain.actions import JSON, Arguments, Risk, Transient
@@ -19,6 +19,8 @@ from bot.domain.limits import Limits
 from bot.domain.parameters import Parameter
 
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation")
+LONGEST_WAIT = 3600.0  # seconds between two attempts, however often the wait has doubled
+_DOUBLINGS = 30  # beyond which a wait is the longest anyway, and a power would overflow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,11 @@ class Retry:
     times: int
     on: tuple[Transient, ...]
     wait: float
+
+    def pause(self, attempts: int) -> float:
+        """Return the seconds between an attempt, counted from 1, and the next."""
+        doubled = self.wait * 2.0 ** min(attempts - 1, _DOUBLINGS)
+        return min(max(doubled, 0.0), LONGEST_WAIT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +227,7 @@ class Review:
 
     def stale(self, today: date) -> bool:
         """Say whether the page is due for another look."""
-        return today > self.at + timedelta(days=self.max_age_days)
+        return (today - self.at).days > self.max_age_days
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -188,8 +188,10 @@ class PlannedStep:
 
     @property
     def longest(self) -> float:
-        """Return how long it may take, with its verification, in seconds."""
-        return self.timeout + (self.verify.within if self.verify else 0)
+        """Return how long it may take, with every retry and its verification, in seconds."""
+        tries = self.retry.times if self.retry else 0
+        waits = sum(self.retry.pause(n) for n in range(1, tries + 1)) if self.retry else 0
+        return self.timeout * (tries + 1) + waits + (self.verify.within if self.verify else 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ what follows it, so that no text makes one slow. A pattern keeps to one line.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
+_SCHEME = re.compile(r"(?i)basic|bearer|token|api-?key|key|digest")
 SHORTEST = 6  # characters; a shorter value is found in every other word
 
 _SHORTEST_BASE64 = 8
@@ -62,7 +64,7 @@ RULES = (
     _token("gl", r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-[A-Za-z0-9_.-]{16,255}"),
     _token("xox xapp-", r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-[A-Za-z0-9-]{8,512}"),
     _token("hooks.slack.com", r"hooks\.slack\.com/[a-z]{1,20}/[^\s\"'<>]{8,255}"),
-    _token("eyj", r"eyJ[\w-]{8,8192}\.[\w-]{8,8192}(?:\.[\w-]{0,8192}){0,3}"),
+    _token("eyj", r"(?<!\w-)eyJ[\w-]{8,8192}\.[\w-]{8,8192}(?:\.[\w-]{0,8192}){0,3}"),
     _token("aiza", r"AIza[\w-]{35}"),
     _token("sk- sk_ rk_", r"(?:sk|rk)[-_](?:[a-z]{2,10}[-_])?[\w-]{16,255}"),
     _token("npm_ pypi- hvs. hvb. dop_v1_", r"(?:npm_|pypi-|hv[sb]\.|dop_v1_)[\w-]{16,255}"),
@@ -90,6 +92,11 @@ RULES = (
 
 def forms(secret: str) -> Iterator[str]:
     """Yield what a known value may look like, without blanks."""
+    scheme, blank, rest = secret.partition(" ")
+    if blank and _SCHEME.fullmatch(scheme):
+        yield from forms(rest)
+        with contextlib.suppress(ValueError):  # Basic: user and password
+            yield from forms(base64.b64decode(rest, validate=True).decode().partition(":")[2])
     lines = secret.split("\n")
     whole = [secret, *(line for line in lines if len(line) >= _SHORTEST_LINE)]
     for value in whole if len(lines) > 1 else [secret]:

@@ -37,6 +37,17 @@ class Consent:
         plan = told.body.get("plan") if told is not None and told.body is not None else None
         return plan if isinstance(plan, dict) else None
 
+    def step_of(self, told: Told) -> Fields | None:
+        """Return the planned step that an effect's entry is about, where its plan can be read."""
+        plan = self.plan_of(told.text("plan_digest")) or {}
+        name = told.text("idem_key").partition(":")[2]
+        return next((s for s in _objects(plan.get("steps")) if s.get("id") == name), None)
+
+    def repeatable(self, told: Told) -> bool:
+        """Say whether a failed effect may be begun again, as far as its plan can be read."""
+        step = self.step_of(told)
+        return step is None or (bool(step.get("retry")) and step.get("idempotent") is True)
+
     def check(self, told: Told, record: Fields, *, absent: Absent) -> Iterator[Finding]:
         """Hold an effect against the record of the decision that allowed it."""
         if record.get("phase") != "execute":

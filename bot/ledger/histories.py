@@ -52,8 +52,9 @@ class Glass:
 class History:
     """The state of things right before an entry, as the entries before it tell.
 
-    Plans, answers and denials are by the plan's digest; decisions, glasses and
-    authorisations by their ids. `erased` is the newest erasure: people who are
+    Plans, answers, denials and the ends of runs are by the plan's digest;
+    decisions, glasses and authorisations by their ids. Only those ends are held
+    after which a run never goes on. `erased` is the newest erasure: people who are
     erased go by another pseudonym afterwards. `governed` is whether a policy was
     adopted or asked yet.
     """
@@ -62,6 +63,7 @@ class History:
     plans: dict[str, Told] = field(default_factory=dict)
     granted: dict[str, dict[str, Told]] = field(default_factory=dict)
     denied: dict[str, Told] = field(default_factory=dict)
+    ended: dict[str, Told] = field(default_factory=dict)
     glasses: dict[str, Glass] = field(default_factory=dict)
     authorisations: dict[str, Told] = field(default_factory=dict)
     revoked: dict[str, Told] = field(default_factory=dict)
@@ -89,6 +91,9 @@ class History:
 
     def _denied(self, told: Told) -> None:
         self.denied.setdefault(told.text("plan_digest"), told)
+
+    def _ended(self, told: Told) -> None:
+        self.ended.setdefault(told.text("plan_digest"), told)
 
     def _broken(self, told: Told) -> None:
         self.glasses.setdefault(told.text("idem_key"), Glass(broken=told))
@@ -123,6 +128,9 @@ _KEPT = {
     "run.planned": History._planned,
     "approval.granted": History._granted,
     "approval.denied": History._denied,
+    "run.superseded": History._ended,
+    "run.cancelled": History._ended,
+    "run.expired": History._ended,
     "glass.broken": History._broken,
     "glass.used": History._used,
     "authorisation.given": History._given,

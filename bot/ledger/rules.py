@@ -105,6 +105,7 @@ class Judge:
         self.effects += 1
         yield from self._paired(told)
         yield from self._halted(told)
+        yield from self._ended(told)
         decided = self._history.decisions.get(told.text("decision_id"))
         if decided is None:
             lacking = self._absent(told.index, "an effect without a decision that allows it")
@@ -142,6 +143,8 @@ class Judge:
         if told.type.endswith(".intent"):
             if state == "succeeded":
                 yield tampered(told.index, "", "an effect that had succeeded was begun again")
+            elif state == "failed" and not self._consent.repeatable(told):
+                yield tampered(told.index, "", "a failed effect was begun again without a retry")
             self._effects[key] = "intended"
             return
         if state is None:
@@ -152,6 +155,29 @@ class Judge:
         yield from self._paired(told)
         if told.text("outcome") not in ("succeeded", "failed", "in doubt"):
             yield tampered(told.index, "", "its outcome is none")
+        step = self._consent.step_of(told)
+        if step is not None and step.get("manual") is True and told.text("outcome") == "succeeded":
+            yield from self._said(told)
+
+    def _settled(self, told: Told) -> Iterator[Finding]:
+        yield from self._said(told)
+        if told.text("idem_key"):
+            yield from self._paired(told)
+
+    def _said(self, told: Told) -> Iterator[Finding]:
+        """Hold that a person says what only a person can know."""
+        if not told.text("actor_ref").startswith("person:"):
+            yield tampered(told.index, "", "no person said that this took place")
+
+    def _ended(self, told: Told) -> Iterator[Finding]:
+        """Hold that the run had neither ended nor lost its plan before the effect."""
+        plan = self._consent.plan_of(told.text("plan_digest")) or {}
+        for digest_of_plan in (told.text("plan_digest"), str(plan.get("authorised_by"))):
+            ended = self._history.ended.get(digest_of_plan)
+            if ended is not None:
+                word = ended.type.partition(".")[2]
+                yield tampered(told.index, "", f"its run was {word} by entry {ended.index}")
+                return
 
     def _halted(self, told: Told) -> Iterator[Finding]:
         """Hold that no switch was pulled that surely covers the effect."""
@@ -236,6 +262,7 @@ class Judge:
 _CHECKS = {
     INTENT: Judge._intent,
     OUTCOME: Judge._outcome,
+    "action.settled": Judge._settled,
     "policy.decided": Judge._decided,
     "run.planned": Judge._planned,
     "glass.used": Judge._used,

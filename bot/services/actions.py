@@ -306,19 +306,27 @@ class ActionGate:
         if seen.happened is Happened.YES:
             done = replace(known, state=EffectState.SUCCEEDED, summary=seen.detail)
             return await self._complete(claim, step, done)
-        doubt = replace(known, state=EffectState.IN_DOUBT, summary=seen.detail)
         repeatable = step.idempotent and step.on_unknown != ASK
         if seen.happened is Happened.UNKNOWN and not repeatable:
-            return await self._complete(claim, step, doubt)
+            return await self._doubt(claim, step, known, seen.detail)
         try:
             intent = await self._intend(claim, step, attempts=known.attempts + 1)
         except Refused as no:
             # The first attempt has its intent, so it must get an outcome.
             if seen.happened is Happened.UNKNOWN:
-                return await self._complete(claim, step, doubt)
+                return await self._doubt(claim, step, known, seen.detail)
             await self._complete(claim, step, failed(known, f"{seen.detail}; {no.reason}"))
             raise
         return await self._carry_out(claim, step, intent)
+
+    async def _doubt(
+        self, claim: Claim, step: PlannedStep, known: EffectRecord, why: str
+    ) -> Settled:
+        """Put a doubt on record, and only once: its worker may have died right after that."""
+        if known.state is EffectState.IN_DOUBT:
+            return Settled(effect=known)
+        doubt = replace(known, state=EffectState.IN_DOUBT, summary=why)
+        return await self._complete(claim, step, doubt)
 
     async def _complete(
         self,

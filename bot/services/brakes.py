@@ -28,9 +28,8 @@ from bot.domain.ledger import Entry
 from bot.domain.limits import Limits, check_cool_down, check_rate, clock_time
 from bot.domain.runs import PlannedStep, Run, RunId, RunState
 from bot.ports import Transaction
-from bot.services.loops import loops
+from bot.services.loops import LONGEST_EFFECT, loops
 
-LONGEST_EFFECT = timedelta(hours=1)  # a step's timeout is no longer (knowledge/README.md)
 _TICK = timedelta(microseconds=1)
 
 

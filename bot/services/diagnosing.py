@@ -14,7 +14,7 @@ from bot.domain.runs import Fact
 from bot.services.preconditions import LOOK_SECONDS
 from bot.services.reading import Reader
 
-_EXACT = 2**53  # up to here a float is the whole number it looks like
+_EXACT = 2**53 - 1  # up to here a float is the whole number it looks like (RFC 8785)
 
 
 class Diagnosis:

@@ -19,6 +19,8 @@ from bot.domain.incidents import IncidentId
 from bot.domain.runs import Run, RunId, RunState
 from bot.ports import Transaction
 
+LONGEST_EFFECT = timedelta(days=7)  # a step by hand may take so long (knowledge/README.md)
+
 
 @dataclass(frozen=True)
 class Story:
@@ -40,8 +42,10 @@ async def loops(tx: Transaction, run: Run, uses: str, *, at: datetime, rules: Br
     if not mine:
         return False
     answers: dict[str, datetime] = {}
-    for effect in await tx.effects.since(at - timedelta(seconds=rules.loop_window)):
-        if effect.run != run.id and await _answered(tx, effect, run, uses, mine):
+    since = at - timedelta(seconds=rules.loop_window)
+    for effect in await tx.effects.since(since - LONGEST_EFFECT):
+        recent = (effect.ended_at or effect.intended_at) >= since
+        if recent and effect.run != run.id and await _answered(tx, effect, run, uses, mine):
             answers[effect.run] = effect.intended_at
     if len(answers) < rules.loop:
         return False

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from bot.domain.effects import EffectRecord, EffectState
 from bot.domain.runs import PlannedStep, Run, RunState, StepState, advance, record
 from bot.ports import Claim, Clock, Database, Transaction
-from bot.services.outcomes import OUTCOME, effect_entry, failed
+from bot.services.outcomes import OUTCOME, effect_entry
 from bot.services.writing import RunWriter
 
-LATE = "nobody did it in time"
+LATE = "nobody said in time whether it was done"
 
 
 class ManualMoves:
@@ -38,7 +38,7 @@ class ManualMoves:
         )
 
     async def overdue(self, claim: Claim) -> None:
-        """Take a step as failed that nobody did in time, or wait on."""
+        """Ask what is so about a step that nobody said was done in time, or wait on."""
         step, now = claim.run.step, self._clock.now()
         if step is None:
             await self._writer.end(claim, RunState.FAILED, "there is no step to wait for")
@@ -49,42 +49,54 @@ class ManualMoves:
         if until is None or now < until:
             await self._writer.write(claim, lambda r: r, due_at=until)
             return
+        await self._doubt(claim, step, LATE)
+
+    async def stop(self, claim: Claim) -> None:
+        """Ask what is so about a step whose run a person stopped while it waited for one.
+
+        The run ends as stopped once somebody has said it.
+        """
+        step, who = claim.run.step, claim.run.stop_requested_by
+        if step is None:
+            await self._writer.cancel(claim)
+            return
+        name = f" by {who.name}" if who else ""
+        await self._doubt(claim, step, f"stopped{name} before anybody said whether it was done")
+
+    async def _doubt(self, claim: Claim, step: PlannedStep, why: str) -> None:
+        """Leave it to a person to say whether somebody has acted after all.
+
+        That nobody said so does not tell that nobody did it, and what was done
+        must not be lost to the record, nor its way back.
+        """
+
+        def doubted(run: Run) -> Run:
+            run = record(run, step.id, state=StepState.IN_DOUBT, summary=why)
+            return advance(run, RunState.IN_DOUBT, reason=why)
 
         async def settled(tx: Transaction, run: Run) -> None:
-            await self._fail(tx, run, step, LATE, now)
+            await self._settle(tx, run, step, why)
 
         await self._writer.write(
             claim,
-            lambda r: advance(record(r, step.id, summary=LATE), RunState.RUNNING),
-            due_at=now,
-            change="not done",
-            text=f"{step.title}: {LATE}",
+            doubted,
+            due_at=None,
+            change="in doubt",
+            text=f"{step.title}: it is not known whether somebody did this ({why})",
             also=settled,
         )
 
-    async def stop(self, claim: Claim) -> None:
-        """End a run that a person stopped while it waited for one."""
-        step, now = claim.run.step, self._clock.now()
-        who = claim.run.stop_requested_by
-        why = f"stopped by {who.name} before anybody said that it was done" if who else "stopped"
-
-        async def settled(tx: Transaction, run: Run) -> None:
-            if step is not None:
-                await self._fail(tx, run, step, why, now)
-
-        await self._writer.cancel(claim, also=settled)
-
-    async def _fail(
-        self, tx: Transaction, run: Run, step: PlannedStep, why: str, at: datetime
-    ) -> None:
-        """Give the intent its outcome: nobody has said that it took place."""
-        effect = await tx.effects.get(run.effect_key(step))
+    async def _settle(self, tx: Transaction, run: Run, step: PlannedStep, why: str) -> None:
+        """Give the intent its outcome: nobody knows."""
+        effect, now = await tx.effects.get(run.effect_key(step)), self._clock.now()
         if effect is None or effect.state is not EffectState.INTENDED:
             return
         stopped = run.stop_requested_by is not None
-        effect = replace(failed(effect, why), ended_at=at, stopped=stopped)
+        effect = replace(
+            effect, state=EffectState.IN_DOUBT, summary=why, ended_at=now, stopped=stopped
+        )
         await tx.effects.save(effect)
-        await tx.ledger.append(effect_entry(OUTCOME, run, step, effect, at=at))
+        await tx.ledger.append(effect_entry(OUTCOME, run, step, effect, at=now))
 
 
 def _until(step: PlannedStep, effect: EffectRecord) -> datetime | None:

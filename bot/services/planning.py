@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.domain.actions import JSON, Effect, Risk
 from bot.domain.approvals import Approval, Place, Verdict, grant
-from bot.domain.deciding import Decision, decide, fact_name
+from bot.domain.deciding import ASKED, Decision, decide, fact_name
 from bot.domain.decisions import DecisionRecord
 from bot.domain.errors import Postponed, Refused
 from bot.domain.expressions import parse
@@ -253,9 +253,16 @@ class Planner:
 
 
 def _wish(plan: Plan, runbook: Runbook) -> Wish:
+    """Say what policy decides about: the steps, and the ways back that the page itself names.
+
+    Those happen without another question where a step fails, so that they are
+    weighed with the plan that announces them.
+    """
+    announced = any(step.on_failure == "rollback" for step in plan.steps)
+    back = [step.undo.uses for step in plan.steps if step.undo and announced]
     return Wish(
-        actions=tuple(dict.fromkeys(s.uses for s in plan.steps)),
-        changing=tuple(dict.fromkeys(s.uses for s in plan.steps if s.risk)),
+        actions=tuple(dict.fromkeys([*(s.uses for s in plan.steps), *back])),
+        changing=tuple(dict.fromkeys([*(s.uses for s in plan.steps if s.risk), *back])),
         effects=frozenset(s.effect for s in plan.steps) or frozenset({Effect.READ}),
         risk=plan.risk,
         targets=len(plan.targets),
@@ -267,7 +274,7 @@ def _wish(plan: Plan, runbook: Runbook) -> Wish:
 def _chosen(decision: Decision, facts: tuple[Fact, ...]) -> Decision:
     """Return a decision for steps; any other is the end of the run."""
     if decision.outcome is Outcome.ESCALATE:
-        reason = f"a person must decide: {decision.because}{_unknown(facts)}"
+        reason = f"{ASKED}: {decision.because}{_unknown(facts)}"
         raise NothingToDo(RunState.FAILED, reason, facts)
     if decision.outcome is Outcome.STOP or not decision.steps:
         raise NothingToDo(RunState.CANCELLED, f"nothing to do: {decision.because}", facts)

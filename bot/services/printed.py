@@ -27,7 +27,7 @@ _LONGEST_LINE = 2_000  # and that are kept
 _MOST_UNWRITTEN = 8
 
 _ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,512}(?:\x07|\x1b\\)?|[@-Z\\-_])"
+    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,512}(?:\x07|\x1b\\)?|[ -/]{1,3}[0-~]|[@-Z\\-_])"
 )
 _CONTROLS = dict.fromkeys((*range(9), *range(11, 32), 127))
 _LAST_WORD = re.compile(r"[\w+/=.~-]{1,4000}\Z")

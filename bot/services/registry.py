@@ -13,6 +13,7 @@ from jsonschema.exceptions import best_match
 
 from bot.domain.actions import Action, ActionFailed, Arguments, Effect, Risk
 from bot.domain.errors import Refused
+from bot.services.printed import readable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -110,5 +111,4 @@ def clean(text: str, redact: Redact = unredacted) -> str:
     What a target answers must never keep the outcome of an effect from being
     written. Secrets go before the text is cut, or half of one could stay.
     """
-    readable = text[:LONGEST_READ].encode("utf-8", "replace").decode()
-    return redact(readable)[:SUMMARY_LENGTH]
+    return redact(readable(text[:LONGEST_READ]))[:SUMMARY_LENGTH]

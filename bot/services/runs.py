@@ -22,7 +22,7 @@ from bot.services.brakes import Brakes
 from bot.services.emergencies import EmergencyService
 from bot.services.governing import incident_of
 from bot.services.registry import Redact, clean, unredacted
-from bot.services.rollbacks import end_rolled_back
+from bot.services.rollbacks import end_rolled_back, ended_half_way, still_standing
 from bot.services.telling import tell
 
 CHANNEL = "channel:"  # how the subject begins of a run that was asked for in some channel
@@ -237,6 +237,9 @@ class RunService:
     async def undo(self, id: RunId, *, by: Caller) -> Run:
         """Ask for a run that takes the effects of another back; it needs its own approval.
 
+        Where an earlier attempt ended half way, this one takes back what still
+        stands.
+
         Raises:
             Refused: there is nothing to take back, it is asked for already, or a
                 bot asks.
@@ -252,9 +255,14 @@ class RunService:
                 raise Refused("There is nothing this run could take back.")
             if done.state is RunState.IN_DOUBT:
                 raise Refused("First say whether the step in doubt took place.")
-            siblings = await tx.runs.of([done.subject])
-            if any(r.parent == id and _takes_back(r) for r in siblings):
+            attempts = [r for r in await tx.runs.of([done.subject]) if r.parent == id]
+            if not all(ended_half_way(r) for r in attempts):
                 raise Refused("Undoing this run was asked for already.")
+            left = await still_standing(tx, done, attempts)
+            if not left.undoes:
+                raise Refused("There is nothing left that this run could take back.")
+            if left is not done:
+                await tx.runs.save(left, due_at=None)
             run = Run(
                 id=RunId(uuid.uuid4().hex[:12]),
                 runbook=done.runbook,
@@ -310,10 +318,6 @@ class RunService:
         """
         async with self._database.transaction() as tx:
             return await superseding.supersede(tx, digests, at=self._clock.now())
-
-
-def _takes_back(run: Run) -> bool:
-    return not run.state.over or any(r.started_at is not None for r in run.records)
 
 
 def _words(

@@ -91,7 +91,8 @@ class Stage:
         """Return what a call would touch: the targets that it names, or else one thing."""
         named = [value for value in arguments.values() if isinstance(value, str | list)]
         words = [w for value in named for w in (value if isinstance(value, list) else [value])]
-        return tuple(w for w in words if w in self.targets) or ("on stage",)
+        touched = (w for w in words if isinstance(w, str) and w in self.targets)
+        return tuple(touched) or ("on stage",)
 
     # What the actions do.
 

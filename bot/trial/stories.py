@@ -97,9 +97,7 @@ class _Play:
 
     # The stage.
 
-    def _stage(
-        self, facts: Mapping[str, object], given: Mapping[str, str] | None = None
-    ) -> Stage:
+    def _stage(self, facts: Mapping[str, object], given: Mapping[str, str] | None = None) -> Stage:
         """Set a stage on which the checks find some facts and everything is as it should be."""
         typed = resolve(self._page, {}, self._given if given is None else given)
         stage = Stage()

@@ -90,7 +90,10 @@ class Api:
         except TimeoutError as late:
             raise OutcomeUnknown(_LATE) from late
         if status == httpx.codes.OK:
-            return _decoded(text) if text else None
+            try:
+                return _decoded(text) if text else None
+            except ActionFailed as unclear:
+                raise OutcomeUnknown(unclear.reason) from unclear
         refused = self._refused(status, text)
         if httpx.codes.is_client_error(status):
             raise refused
@@ -123,7 +126,8 @@ class Api:
                     f"{self._url}/api/v2{path}",
                     params=[*parameters],
                     json=body,
-                    headers={"Authorization": f"Bearer {self._token}"} if self._token else {},
+                    headers={"Accept-Encoding": "identity"}
+                    | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
                 ) as answer,
             ):
                 return answer.status_code, await _read(answer)
@@ -138,7 +142,7 @@ class Api:
 
 async def _read(answer: httpx.Response) -> bytes:
     content = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in answer.aiter_raw():
         content += chunk
         if len(content) > LARGEST:
             raise OutcomeUnknown("Alertmanager answered far too much")

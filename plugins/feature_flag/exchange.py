@@ -115,7 +115,7 @@ async def _send(
         async with (
             asyncio.timeout(timeout),
             httpx.AsyncClient(verify=_trust(), trust_env=False, timeout=None) as client,  # noqa: S113  # bounded above
-            client.stream(method, url, headers=dict(headers), content=content or None) as answer,
+            client.stream(method, url, headers={**headers, "Accept-Encoding": "identity"}, content=content or None) as answer,
         ):
             return await _read(answer)
     except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -127,7 +127,7 @@ async def _send(
 
 async def _read(answer: httpx.Response) -> Answer:
     content = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in answer.aiter_raw():
         content += chunk
         if len(content) > LARGEST:
             break

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -169,6 +170,8 @@ class Conversation:
         except httpx2.TimeoutException:
             raise TimeoutError("Kubernetes gave no answer in time") from None
         except httpx2.HTTPError as error:
+            raise OutcomeUnknown(f"Kubernetes broke off ({type(error).__name__})") from None
+        except ssl.SSLError as error:  # in the midst of a connection: httpx leaves it as it is
             raise OutcomeUnknown(f"Kubernetes broke off ({type(error).__name__})") from None
         except (ConfigError, OSError) as error:
             # Only reading the credentials can end so, and that comes before the request.

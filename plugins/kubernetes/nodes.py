@@ -126,7 +126,8 @@ class Nodes:
         now = "takes no new pods" if _closed(live) else "takes new pods"
         detail = f"{target.shown} {now}"
         if _closed(live) != closed:
-            return no(detail)
+            back = f"{detail}: it was switched, and somebody has switched it back"
+            return yes(back) if _marked(live, call) else no(detail)
         if call.arguments.get("expected") == closed or _marked(live, call):
             return yes(detail)
         return unknown(f"{detail}, and it does not say by whose doing")

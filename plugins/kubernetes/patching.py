@@ -17,6 +17,7 @@ from bot.domain.actions import (
     Risk,
     Undo,
 )
+from bot.domain.redaction import Redactor
 from plugins.kubernetes import schemas
 from plugins.kubernetes.changing import (
     TRANSIENT,
@@ -35,6 +36,7 @@ from plugins.kubernetes.exchange import Conflict
 from plugins.kubernetes.objects import contains, diff, digest, reverse, secrets_in, touched
 from plugins.kubernetes.scope import Target
 
+_REDACTED = Redactor()
 _LARGEST = 16_384  # bytes of a patch or its reverse: both stand in the plan
 
 
@@ -131,6 +133,9 @@ def _check_keepable(part: JSON, target: Target) -> None:
     """Refuse what may not stand in a plan, which many read and which is kept."""
     if (place := next(secrets_in(part), None)) is not None:
         raise ActionFailed(f"the patch of {target.shown} touches what looks secret: {place}")
+    written = json.dumps(part, ensure_ascii=False)
+    if _REDACTED(written) != written:
+        raise ActionFailed(f"the patch of {target.shown} touches what looks like a secret")
     if len(json.dumps(part)) > _LARGEST:
         raise ActionFailed(f"the patch of {target.shown} changes more than {_LARGEST} bytes")
 

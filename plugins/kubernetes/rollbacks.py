@@ -34,7 +34,7 @@ from plugins.kubernetes.changing import (
     unknown,
     yes,
 )
-from plugins.kubernetes.exchange import Conversation
+from plugins.kubernetes.exchange import Conflict, Conversation
 from plugins.kubernetes.kinds import KINDS
 from plugins.kubernetes.objects import between, diff, digest, owner, without_nulls
 from plugins.kubernetes.scope import Target
@@ -117,6 +117,7 @@ class Rollbacks:
                 "revision": former.revision,
                 "current": now,
                 "seen": _seen(live, former),
+                "leaves": digest(seen.after["spec"]["template"]),
             },
             targets=(target.shown,),
         )
@@ -157,6 +158,9 @@ class Rollbacks:
 
 def _going_back(live: Mapping[str, JSON], former: Former, call: ActionCall, target: Target) -> JSON:
     check_uid(live, call.arguments, target)
+    left = call.arguments.get("left")  # what the effect that is taken back has left
+    if left is not None and digest(live["spec"]["template"]) != left:
+        raise Conflict(f"{target.shown} was changed by somebody else since it was rolled back")
     if call.arguments.get("seen") is not None:
         check_seen([live["spec"]["template"], former.template], call.arguments, target)
     if live["spec"].get("paused"):
@@ -175,6 +179,8 @@ def _forward(call: ActionCall, result: ActionResult) -> Undo | None:
     if current is None:
         return None
     kept = {name: call.arguments[name] for name in ("namespace", "name")}
+    if "leaves" in call.arguments:
+        kept["left"] = call.arguments["leaves"]
     return Undo(uses="kubernetes.rollback@1", arguments={**kept, "revision": current})
 
 

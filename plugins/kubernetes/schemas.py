@@ -108,6 +108,8 @@ ROLLBACK = schema(
     name=NAME,
     revision={"type": "integer", "minimum": 1},
     current={"type": "integer", "minimum": 1},
+    leaves=SEEN,
+    left=SEEN,
     uid=UID,
     seen=SEEN,
 )

@@ -168,7 +168,9 @@ class Backends:
         if started is None or backend.started is None:
             detail = f"{backend.shown} cannot be told from another"
             return Reconciliation(happened=Happened.UNKNOWN, detail=detail)
-        return Reconciliation(happened=Happened.NO, detail=f"{backend.shown} is still there")
+        # It may have been told to end and not have heard yet.
+        detail = f"{backend.shown} is still there"
+        return Reconciliation(happened=Happened.UNKNOWN, detail=detail)
 
     async def _seen(self, where: Place, call: ActionCall) -> Backend | None:
         async def work(connection: Connection) -> Backend | None:

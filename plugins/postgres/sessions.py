@@ -74,7 +74,7 @@ async def change(place: Place, work: Callable[[Connection], Awaitable[T]], *, ti
         failed = failure(place, error)
         # Without a code the connection was lost, and the answer with it; class 57 is an
         # operator's intervention, which may come right behind the effect.
-        if error.sqlstate is None or error.sqlstate.startswith("57"):
+        if error.sqlstate is None or error.sqlstate[:2] in ("08", "57", "58", "XX"):
             raise OutcomeUnknown(failed.reason) from error
         raise failed from error
 

@@ -63,7 +63,8 @@ def _trust() -> ssl.SSLContext:
 async def _get(
     url: str, parameters: Mapping[str, str], *, token: str, timeout: float
 ) -> tuple[int, bytes]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Accept-Encoding": "identity"}
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
     try:
         async with (
             asyncio.timeout(timeout),
@@ -83,7 +84,7 @@ async def _get(
 
 async def _read(answer: httpx.Response) -> bytes:
     content = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in answer.aiter_raw():
         content += chunk
         if len(content) > _LONGEST_ANSWER:
             raise ActionFailed("Prometheus answered too much; aggregate to one series")

@@ -151,10 +151,14 @@ class RedisActions:
         where, parameter = self._settable(call)
         async with session(where, timeout=self._left(call)) as asked:
             now = await asked.get(parameter)
+        expected = call.arguments.get("expected", now)  # an undo says what its effect has left
+        if not same(now, expected) and not same(now, _value(call)):
+            reason = f"{parameter} is {shown(now)}, not {shown(expected)}: somebody changed it"
+            raise ActionFailed(reason[:_LONGEST_SHOWN], transient=Transient.CONFLICT)
         if len(now) > _LONGEST_VALUE:
             raise ActionFailed(f"{parameter} is too long to be set back afterwards")
         diff = f"- {parameter}: {shown(now)}\n+ {parameter}: {shown(_value(call))}"
-        return DryRun(diff=diff, pinned={"expected": now}, targets=(f"redis {where.name}",))
+        return DryRun(diff=diff, pinned={"expected": expected}, targets=(f"redis {where.name}",))
 
     async def set(self, call: ActionCall) -> ActionResult:
         """Set a listed parameter, if it is still what the plan saw.
@@ -238,4 +242,4 @@ def restore(call: ActionCall, result: ActionResult) -> Undo | None:
     if previous is None or same(previous, _value(call)):
         return None
     kept = {name: call.arguments[name] for name in ("server", "parameter")}
-    return Undo(uses=f"{SET}@1", arguments={**kept, "value": previous})
+    return Undo(uses=f"{SET}@1", arguments={**kept, "value": previous, "expected": _value(call)})

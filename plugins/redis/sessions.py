@@ -71,11 +71,11 @@ class Session:
         try:
             async with asyncio.timeout_at(self._deadline):
                 await self._client.config_set(parameter, value)
-        except (Lost, Late, TimeoutError, OSError) as error:
+        except ResponseError as error:  # the only clear no
+            raise self._failure(error) from error
+        except (RedisError, TimeoutError, OSError) as error:
             reason = f'redis "{self._where.name}" broke off while {parameter} was set'
             raise OutcomeUnknown(reason) from error
-        except RedisError as error:
-            raise self._failure(error) from error
 
     async def _read(self, asked: Awaitable[T]) -> T:
         try:

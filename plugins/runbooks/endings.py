@@ -25,12 +25,16 @@ from plugins.runbooks.steps import progress_part
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A run as it is drawn: with its page's owner, the time, and what its step printed last."""
+    """A run as it is drawn: with its page's owner, the time, and what its step printed last.
+
+    `halted` says that a kill switch stands in its way.
+    """
 
     run: Run
     owner: str
     at: datetime
     output: OutputTail
+    halted: bool = False
 
 
 Drawn: TypeAlias = tuple[str, tuple[Part, ...]]

@@ -20,6 +20,12 @@ async def levels_of(
         return [Level.L2] * len(runbooks)
     stored = await context.autonomy.levels()
     return [
-        least([stored.get(autonomy_key(step.uses, service), Level.L2) for step in runbook.steps])
+        least([stored.get(autonomy_key(uses, service), Level.L2) for uses in _actions(runbook)])
         for runbook in runbooks
     ]
+
+
+def _actions(runbook: Runbook) -> list[str]:
+    """Return what a page does, and by what it takes that back itself."""
+    back = [step.undo.uses for step in runbook.steps if step.undo]
+    return [*(step.uses for step in runbook.steps), *back]

@@ -74,13 +74,22 @@ _TONES = {
 NOTHING = OutputTail()
 
 
-def run_message(run: Run, *, owner: str, at: datetime, output: OutputTail = NOTHING) -> Message:
+def run_message(
+    run: Run,
+    *,
+    owner: str,
+    at: datetime,
+    output: OutputTail = NOTHING,
+    halted: bool = False,
+) -> Message:
     """Draw a run as it stands.
 
     `owner` is the team that owns the runbook; `output` what the present step
-    printed last, or the one that failed.
+    printed last, or the one that failed; `halted` says that a kill switch stands
+    in its way.
     """
-    headline, parts = _DRAWN[run.state](Scene(run=run, owner=owner, at=at, output=output))
+    scene = Scene(run=run, owner=owner, at=at, output=output, halted=halted)
+    headline, parts = _DRAWN[run.state](scene)
     return Message(
         summary=f"Runbook “{run.title}”: {headline}",
         parts=(Heading(f"Runbook: {run.title}"), *parts, _origin(run)),
@@ -195,6 +204,10 @@ def _going_on(scene: Scene) -> tuple[Part, ...]:
     return (quiet(text), *row(halt_button(run), output))
 
 
+# A press of Done is taken all the same: it says what happened.
+HALTED = "The kill switch is pulled: do not do this now."
+
+
 def _by_hand(scene: Scene) -> Drawn:
     run, step = scene.run, scene.run.step
     if step is None:
@@ -204,11 +217,12 @@ def _by_hand(scene: Scene) -> Drawn:
     output = output_button(run, scene.output.printed)
     parts = (
         paragraph(Bold(f"Step {number} of {total} waits for a person."), f"  {bar(run, NOTHING)}"),
+        *([paragraph(Bold(HALTED))] if scene.halted else ()),
         *byhand.asked_parts(run, step),
         *marks(run),
         progress_part(run, at=scene.at),
         *consent(run),
-        *row(done, could_not, stop_button(run), output),
+        *row(done, could_not, stop_button(run), halt_button(run), output),
     )
     return f"step {number} of {total} waits for a person", parts
 

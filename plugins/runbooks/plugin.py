@@ -10,13 +10,15 @@ from typing import ClassVar
 from typing_extensions import override
 
 from bot.domain.alerts import AlertGroup, AlertStatus
+from bot.domain.deciding import ASKED
 from bot.domain.errors import NotFound
-from bot.domain.events import AlertChanged, KnowledgeChanged, RunChanged
+from bot.domain.events import AlertChanged, GovernanceChanged, KnowledgeChanged, RunChanged
 from bot.domain.findings import Finding
 from bot.domain.incidents import Incident, IncidentId
 from bot.domain.messages import Button, Message
 from bot.domain.people import ChannelId
 from bot.domain.runs import Run, RunState
+from bot.domain.switches import GLOBAL
 from bot.plugin import (
     Command,
     Interaction,
@@ -192,15 +194,32 @@ class Runbooks(Plugin[PluginSettings]):
             owner=runbook.owner if runbook else "",
             at=self.context.clock.now(),
             output=await self._watching.output(run),
+            halted=await self._halted(run),
         )
         return await self._show(run, message, spot)
+
+    async def _halted(self, run: Run) -> bool:
+        """Say whether a switch stands in the way of a step that a person is asked to do."""
+        if run.state is not RunState.MANUAL:
+            return False
+        scopes = {GLOBAL, f"runbook:{run.runbook}", f"service:{run.service}"}
+        return any(halt.scope in scopes for halt in await self.context.switches.state())
+
+    @override
+    async def on_governance(self, event: GovernanceChanged) -> None:
+        if not event.subject.startswith("switch:"):
+            return
+        for run in await self.context.runs.recent():
+            if run.state is RunState.MANUAL:
+                await self._draw(run)
 
     async def _unseen(self, run: Run) -> bool:
         """Say whether nobody has to see a run: the assistant's own wish, without a plan so far.
 
-        Where nothing comes of it (a switch, a freeze, policy), that is no news.
+        Where nothing comes of it (a switch, a freeze, policy), that is no news,
+        unless a person has to decide.
         """
-        if not run.requester.bot or run.plan is not None:
+        if not run.requester.bot or run.plan is not None or run.reason.startswith(ASKED):
             return False
         return await self.context.posts.get(f"run:{run.id}") is None
 

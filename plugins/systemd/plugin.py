@@ -177,6 +177,8 @@ class Systemd(Plugin[SystemdSettings]):
             raise ActionFailed(
                 f"{unit.name} is on its way: {unit.shown}", transient=Transient.CONFLICT
             )
+        if unit.active not in _DONE[verb]:
+            _check(unit, call.arguments)
         lines = [f"- {unit.name}: {unit.shown}", f"+ {unit.name}: {_WANTED[verb]}"]
         if unit.active in _DONE[verb]:
             lines = [f"  {unit.name}: {unit.shown}, and stays so"]

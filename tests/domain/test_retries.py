@@ -12,8 +12,8 @@ from hypothesis import given
 
 from bot.domain.actions import Action, ActionCall, ActionResult, Effect, Risk, Transient
 from bot.domain.effects import EffectRecord, EffectState
-from bot.domain.retries import LONGEST_WAIT, next_attempt
-from bot.domain.runbooks import Retry
+from bot.domain.retries import next_attempt
+from bot.domain.runbooks import LONGEST_WAIT, Retry
 from bot.domain.runs import PlannedStep
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

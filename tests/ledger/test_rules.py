@@ -17,15 +17,16 @@ from typing import Any
 
 import pytest
 
-from bot.domain.actions import Risk
+from bot.domain.actions import ActionCall, ActionFailed, ActionResult, Risk, Transient
 from bot.domain.canonical import canonical
 from bot.domain.freezes import Window, WindowKind, Windows
 from bot.domain.ledger import timestamp
+from bot.domain.runbooks import Retry, Step
 from bot.ledger.findings import Finding, Kind
 from bot.ledger.histories import Told
 from bot.ledger.rules import Judge, Source
 from tests.fakes import NOON
-from tests.ledger.honest import LEE, TARGET, HonestWorld, fail, honest
+from tests.ledger.honest import LEE, TARGET, HonestWorld, fail, honest, vanish
 from tests.services.gate_world import DANA, MARCUS, PRIYA, step
 
 Log = list[Any]
@@ -283,17 +284,142 @@ def test_a_decision_that_differs_from_its_stored_record_is_found(approved: Log) 
     assert any("not what the log holds" in finding.reason for finding in found)
 
 
-async def test_a_failed_or_doubtful_effect_may_be_tried_again(tmp_path: Path) -> None:
+AGAIN = Retry(times=2, on=(Transient.CONFLICT,), wait=5.0)
+
+
+async def test_a_failed_effect_may_be_tried_again_as_its_plan_says(tmp_path: Path) -> None:
+    async with honest(tmp_path) as world:
+        id = await world.planned(step(uses="lamp.set@1", arguments={"value": 1}, retry=AGAIN))
+        await world.approve(id)
+        world.lamp.behaviour = [busy]
+        await world.work(patience=10)
+        log = await log_of(world)
+    assert [e["header"]["outcome"] for e in log if e["header"]["type"] == "action.outcome"] == [
+        "failed",
+        "succeeded",
+    ]
+    assert judged(log) == []
+
+
+async def busy(call: ActionCall, do: Callable[[], None]) -> ActionResult:
+    raise ActionFailed("somebody else changes it", transient=Transient.CONFLICT)
+
+
+@pytest.mark.parametrize(
+    "planned",
+    (step(), step(uses="lamp.set@1", arguments={"value": 1})),
+    ids=("twice is not once", "no retry"),
+)
+async def test_a_failed_effect_is_not_begun_again_where_its_plan_has_no_retry(
+    tmp_path: Path, planned: Step
+) -> None:
+    async with honest(tmp_path) as world:
+        id = await world.planned(planned)
+        await world.approve(id)
+        world.lamp.behaviour = [fail]
+        await world.work()
+        log = await log_of(world)
+    assert judged(log) == []
+    log.append(deepcopy(intent(log)))
+    assert any("without a retry" in finding.reason for finding in judged(log))
+
+
+async def test_a_retry_of_what_must_not_be_repeated_is_no_excuse(tmp_path: Path) -> None:
+    async with honest(tmp_path) as world:
+        id = await world.planned(step(retry=AGAIN))
+        await world.approve(id)
+        world.lamp.behaviour = [fail]
+        await world.work()
+        log = await log_of(world)
+    log.append(deepcopy(intent(log)))
+    assert any("without a retry" in finding.reason for finding in judged(log))
+
+
+async def test_a_doubtful_effect_may_be_tried_again(tmp_path: Path) -> None:
     async with honest(tmp_path) as world:
         id = await world.planned()
         await world.approve(id)
         world.lamp.behaviour = [fail]
         await world.work()
         log = await log_of(world)
-    assert judged(log) == []
-    again = deepcopy(intent(log))
-    log.append(again)
+    of(log, "action.outcome")["header"]["outcome"] = "in doubt"
+    log.append(deepcopy(intent(log)))
     assert not any("begun again" in finding.reason for finding in judged(log))
+
+
+@pytest.fixture
+async def by_hand(tmp_path: Path) -> Log:
+    """A step that a person did, and said so."""
+    async with honest(tmp_path) as world:
+        id = await world.planned(step(uses="lamp.hand@1"))
+        await world.approve(id)
+        await world.work()
+        await world.runs.done(id, "one", happened="yes", by=world.caller(DANA))
+        await world.work()
+        return await log_of(world)
+
+
+def test_what_a_person_did_keeps_every_rule(by_hand: Log) -> None:
+    assert judged(by_hand) == []
+
+
+@pytest.mark.parametrize("actor", ("bot", "bot:B1", "plugin:http", ""))
+def test_only_a_person_says_that_a_person_did_a_step(by_hand: Log, actor: str) -> None:
+    outcome = of(by_hand, "action.outcome")["header"]
+    outcome["actor_ref"] = actor
+    assert any("no person said" in finding.reason for finding in judged(by_hand))
+    outcome["outcome"] = "failed"
+    assert not any("no person said" in finding.reason for finding in judged(by_hand))
+
+
+async def test_only_a_person_puts_an_end_to_a_doubt(tmp_path: Path) -> None:
+    async with honest(tmp_path) as world:
+        id = await world.planned(step(uses="lamp.blind@1"))
+        await world.approve(id)
+        world.lamp.behaviour = [vanish]
+        await world.work()
+        await world.runs.settle(id, happened="yes", by=world.caller(DANA))
+        await world.work()
+        log = await log_of(world)
+    assert judged(log) == []
+    of(log, "action.settled")["header"]["actor_ref"] = "bot"
+    assert any("no person said" in finding.reason for finding in judged(log))
+
+
+async def test_what_a_person_saw_take_place_is_not_begun_again(tmp_path: Path) -> None:
+    async with honest(tmp_path) as world:
+        id = await world.planned(step(uses="lamp.blind@1"))
+        await world.approve(id)
+        world.lamp.behaviour = [vanish]
+        await world.work()
+        await world.runs.settle(id, happened="yes", by=world.caller(DANA))
+        await world.work()
+        log = await log_of(world)
+    log.append(deepcopy(intent(log)))
+    assert any("had succeeded was begun again" in finding.reason for finding in judged(log))
+
+
+@pytest.mark.parametrize("end", ("superseded", "cancelled", "expired"))
+def test_no_effect_follows_the_end_of_its_run(approved: Log, end: str) -> None:
+    at = index(approved, "run.started")
+    ended = deepcopy(approved[at])
+    ended["header"]["type"] = f"run.{end}"
+    approved.insert(at, ended)
+    [found] = judged(approved)
+    assert f"its run was {end} by entry {at}" in found.reason
+    assert approved[found.index or 0]["header"]["type"] == "action.intent"
+
+
+async def test_the_end_of_another_run_is_no_hindrance(tmp_path: Path) -> None:
+    async with honest(tmp_path) as world:
+        await world.planned()
+        await world.runs.supersede({})
+        id = await world.planned()
+        await world.approve(id)
+        await world.work()
+        log = await log_of(world)
+    assert index(log, "run.superseded") < index(log, "action.intent")
+    assert judged(log) == []
 
 
 def late_glass(log: Log) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bot.domain.actions import Risk
+from bot.domain.actions import ActionCall, ActionFailed, ActionResult, Risk
 from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, Refused
 from bot.domain.people import Caller, Person
@@ -22,6 +23,7 @@ from tests.services.gate_world import (
     ROBOT,
     SHINES,
     World,
+    obey,
     step,
 )
 
@@ -205,18 +207,48 @@ async def test_two_people_at_once_are_not_both_right(world: World) -> None:
     assert len(_entries(world, "action.outcome")) == 1
 
 
-async def test_what_is_not_done_in_time_fails(world: World) -> None:
+async def test_nobody_knows_what_became_of_a_step_that_is_overdue(world: World) -> None:
     id = await _waiting(world, by_hand(timeout=2 * HOUR))
     world.clock.advance(seconds=2 * HOUR - 1)
     assert not await world.move()
     world.clock.advance(seconds=1)
     await world.work()
     run = await world.run(id)
-    assert run.state is RunState.FAILED
-    assert run.reason == "nobody did it in time"
-    assert [e["outcome"] for e in _entries(world, "action.outcome")] == ["failed"]
+    assert run.state is RunState.IN_DOUBT
+    assert run.reason == "nobody said in time whether it was done"
+    assert run.records[0].state is StepState.IN_DOUBT
+    assert [e["outcome"] for e in _entries(world, "action.outcome")] == ["in doubt"]
     with pytest.raises(Refused, match="does not wait"):
         await _done(world, id)
+
+
+async def _overdue(world: World) -> RunId:
+    """Bring a run to where a step by hand with a way back was not said to be done."""
+    undo = StepUndo(uses="lamp.hand@1", arguments={"instruction": "press it again"})
+    hand = by_hand(undo=undo, timeout=2 * HOUR, on_failure=OnFailure.ROLLBACK)
+    id = await _waiting(world, step("zero"), hand, step("two"))
+    world.clock.advance(seconds=2 * HOUR)
+    await world.work()
+    return id
+
+
+async def test_what_was_done_though_nobody_said_so_in_time_counts(world: World) -> None:
+    id = await _overdue(world)
+    await world.runs.settle(id, happened="yes", by=world.caller(MARCUS))
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.SUCCEEDED
+    assert [u.step for u in run.undoes] == ["zero", "one", "two"]
+
+
+async def test_nothing_is_rolled_back_while_nobody_knows_what_was_done(world: World) -> None:
+    id = await _overdue(world)
+    assert await world.state(id) is RunState.IN_DOUBT
+    assert world.lamp.calls == [f"{id}:zero"]
+    await world.runs.settle(id, happened="no", by=world.caller(MARCUS))
+    await world.work()
+    assert await world.state(id) is RunState.ROLLED_BACK
+    assert (await world.rollback(id)).records[0].id == "undo-zero"
 
 
 async def test_a_machines_patience_is_no_bound_for_a_person(world: World) -> None:
@@ -243,11 +275,54 @@ async def test_a_run_that_waits_for_a_person_can_be_stopped(world: World) -> Non
     id = await _waiting(world, by_hand(), step("two"))
     await world.runs.stop(id, by=world.caller(MARCUS))
     await world.work()
-    assert await world.state(id) is RunState.CANCELLED
+    run = await world.run(id)
+    assert run.state is RunState.IN_DOUBT
+    assert run.reason == "stopped by Marcus before anybody said whether it was done"
     (outcome,) = _entries(world, "action.outcome")
-    assert outcome["outcome"] == "failed"
-    assert "stopped by Marcus" in outcome["body"]["summary"]
+    assert outcome["outcome"] == "in doubt"
+    await world.runs.settle(id, happened="no", by=world.caller(PRIYA))
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.CANCELLED
+    assert run.reason == "stopped by Marcus"
     assert world.lamp.calls == []
+
+
+async def test_what_was_done_before_the_stop_can_be_taken_back(world: World) -> None:
+    undo = StepUndo(uses="lamp.hand@1", arguments={"instruction": "press it again"})
+    id = await _waiting(world, by_hand(undo=undo), step("two"))
+    await world.runs.stop(id, by=world.caller(MARCUS))
+    await world.work()
+    await world.runs.settle(id, happened="yes", by=world.caller(PRIYA))
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.CANCELLED
+    assert [u.step for u in run.undoes] == ["one"]
+    assert world.lamp.calls == []
+    (settled,) = _entries(world, "action.settled")
+    assert (settled["outcome"], settled["idem_key"]) == ("succeeded", f"{id}:one")
+    assert settled["body"]["actor"] == "person:U2"
+    assert (await world.runs.undo(id, by=world.caller(DANA))).parent == id
+
+
+async def test_a_rollback_by_hand_that_is_stopped_has_not_ended(world: World) -> None:
+    undo = StepUndo(uses="lamp.hand@1", arguments={"instruction": "press it again"})
+    two = step("two", "lamp.blind@1", on_failure=OnFailure.ROLLBACK)
+    id = await world.planned(step("one", undo=undo), two)
+    await world.approve(id)
+    world.lamp.behaviour = [obey, fails]
+    await world.work()
+    rollback = await world.rollback(id)
+    await world.runs.stop(rollback.id, by=world.caller(MARCUS))
+    await world.work()
+    assert await world.state(id) is RunState.ROLLING_BACK
+    await world.runs.settle(rollback.id, happened="yes", by=world.caller(PRIYA))
+    await world.work()
+    assert await world.state(id) is RunState.ROLLED_BACK
+
+
+async def fails(call: ActionCall, do: Callable[[], None]) -> ActionResult:
+    raise ActionFailed("it jams")
 
 
 async def test_a_word_that_comes_while_the_run_is_stopped_is_kept(world: World) -> None:

@@ -10,7 +10,8 @@ import pytest
 from bot.domain.actions import ActionCall, ActionFailed, ActionResult
 from bot.domain.errors import Refused
 from bot.domain.runbooks import OnFailure
-from bot.domain.runs import RunId, RunState
+from bot.domain.runs import Run, RunId, RunState
+from bot.services.rollbacks import end_rolled_back
 from tests.services.gate_world import DANA, LEASE, MARCUS, World, step
 
 Do = Callable[[], None]
@@ -158,6 +159,112 @@ async def test_what_a_rollback_never_began_can_still_be_undone(world: World) -> 
     await world.runs.stop((await world.rollback(id)).id, by=world.caller(MARCUS))
     back = await world.runs.undo(id, by=world.caller(DANA))
     assert back.parent == id
+
+
+async def _half_rolled_back(world: World) -> RunId:
+    """Bring a run to where its rollback took the second step back and not the first."""
+    three = step("three", on_failure=OnFailure.ROLLBACK)
+    id = await world.planned(step("one"), step("two"), three)
+    await world.approve(id)
+    world.lamp.behaviour = [obeys, obeys, fails, obeys, fails]
+    await world.work()
+    assert await world.state(id) is RunState.FAILED
+    return id
+
+
+async def _undone(world: World, id: RunId) -> Run:
+    """Ask for an undo, approve it, and let it run."""
+    back = await world.runs.undo(id, by=world.caller(DANA))
+    await world.move()
+    await world.approve(back.id)
+    await world.work()
+    return await world.run(back.id)
+
+
+async def test_a_rollback_that_failed_half_way_can_be_finished_by_an_undo(world: World) -> None:
+    id = await _half_rolled_back(world)
+    assert [u.step for u in (await world.run(id)).undoes] == ["one"]
+    back = await _undone(world, id)
+    assert back.state is RunState.SUCCEEDED
+    assert back.plan is not None
+    assert [s.id for s in back.plan.steps] == ["undo-one"]
+    assert max(world.lamp.done.values()) == 1
+    assert sum(world.lamp.done.values()) == 4
+    with pytest.raises(Refused, match="asked for already"):
+        await world.runs.undo(id, by=world.caller(DANA))
+
+
+async def test_an_undo_that_failed_half_way_can_be_finished_by_another(world: World) -> None:
+    id = await world.planned(step("one"), step("two"))
+    await world.approve(id)
+    await world.work()
+    world.lamp.behaviour = [obeys, fails]
+    assert (await _undone(world, id)).state is RunState.FAILED
+    back = await _undone(world, id)
+    assert back.state is RunState.SUCCEEDED
+    assert back.plan is not None
+    assert [s.id for s in back.plan.steps] == ["undo-one"]
+    assert sum(world.lamp.done.values()) == 4
+
+
+async def test_what_an_older_version_left_half_taken_back_is_not_taken_back_twice(
+    world: World,
+) -> None:
+    id = await world.planned(step("one"), step("two"))
+    await world.approve(id)
+    await world.work()
+    run = await world.run(id)
+    world.lamp.behaviour = [obeys, fails]
+    await _undone(world, id)
+    async with world.database.transaction() as tx:
+        await tx.runs.save(run, due_at=None)
+    back = await _undone(world, id)
+    assert back.plan is not None
+    assert [s.id for s in back.plan.steps] == ["undo-one"]
+
+
+async def test_only_one_attempt_at_a_time_takes_effects_back(world: World) -> None:
+    id = await _half_rolled_back(world)
+    await world.runs.undo(id, by=world.caller(DANA))
+    with pytest.raises(Refused, match="asked for already"):
+        await world.runs.undo(id, by=world.caller(MARCUS))
+
+
+async def test_an_undo_in_doubt_keeps_another_from_doing_the_same(world: World) -> None:
+    id = await world.planned(step("one"))
+    await world.approve(id)
+    await world.work()
+    world.actions["lamp.off@1"] = replace(world.actions["lamp.off@1"], reconcile=None)
+
+    async def breaks(call: ActionCall, do: Do) -> ActionResult:
+        do()
+        raise ConnectionError("gone")
+
+    world.lamp.behaviour = [breaks]
+    back = await _undone(world, id)
+    assert back.state is RunState.IN_DOUBT
+    with pytest.raises(Refused, match="asked for already"):
+        await world.runs.undo(id, by=world.caller(DANA))
+    await world.runs.settle(back.id, happened="no", by=world.caller(DANA))
+    await world.work()
+    assert (await world.runs.undo(id, by=world.caller(DANA))).parent == id
+
+
+async def test_a_rollback_that_was_all_done_before_it_was_given_up_leaves_nothing(
+    world: World,
+) -> None:
+    id = await _rolling_back(world)
+    await world.move()
+    await world.move()
+    rollback = await world.rollback(id)
+    world.worker()
+    await world.gate.perform(await world.claimed())
+    async with world.database.transaction() as tx:
+        ended = replace(await tx.runs.get(rollback.id), state=RunState.FAILED)
+        await tx.runs.save(ended, due_at=None)
+        await end_rolled_back(tx, ended, at=world.clock.now())
+    with pytest.raises(Refused, match="nothing"):
+        await world.runs.undo(id, by=world.caller(DANA))
 
 
 async def test_the_rollback_holds_what_its_run_held_until_it_ends(world: World) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from bot.domain.actions import Effect, Risk
+from bot.domain.actions import Effect, Risk, Transient
 from bot.domain.approvals import Approval, Verdict, expire, ripen
+from bot.domain.autonomy import Autonomy, Level
+from bot.domain.canonical import canonical
 from bot.domain.emergencies import PreAuthorisation
 from bot.domain.errors import Refused
 from bot.domain.freezes import Window, WindowKind
-from bot.domain.people import Person, PersonId, Standing
+from bot.domain.limits import Limits
+from bot.domain.people import BOT, Person, PersonId, Standing
 from bot.domain.policy import Phase, PolicyDecision
-from bot.domain.runbooks import ApprovalGroup, OnFailure
+from bot.domain.runbooks import ApprovalGroup, OnFailure, Retry, Review, StepUndo
 from bot.domain.runs import RunState
 from bot.governance import policy_in
 from bot.services.authority import Present, check_consent
+from bot.services.diagnosing import known_value
 from bot.services.governing import Wish
 from tests.fakes import NOON
 from tests.services.gate_world import (
@@ -209,6 +213,30 @@ async def test_a_freeze_that_forbids_a_plan_is_on_the_record(world: World) -> No
     assert [e for e in world.ledger() if e.get("decision_id") == kept[0].id]
 
 
+async def test_a_plan_whose_retries_reach_into_a_freeze_is_refused_at_its_start(
+    world: World,
+) -> None:
+    world.calendars.windows.append(
+        Window(
+            kind=WindowKind.FREEZE,
+            title="Black Friday",
+            starts_at=NOON + timedelta(seconds=200),
+            ends_at=NOON + timedelta(days=1),
+            source="calendar.ics",
+        )
+    )
+    retry = Retry(times=5, on=(Transient.CONFLICT,), wait=60)
+    patient = step("two", "lamp.set@1", arguments={"value": 1}, retry=retry)
+    id = await world.planned(step(), patient)
+    plan = (await world.run(id)).plan
+    assert plan is not None
+    assert plan.longest == 5 + 6 * 5 + (60 + 120 + 240 + 480 + 960)
+    await world.approve(id)
+    await world.work()
+    assert await world.state(id) is RunState.FAILED
+    assert world.lamp.calls == []
+
+
 # The kill switch.
 
 
@@ -232,3 +260,64 @@ async def test_a_switch_pulled_while_the_record_is_covered_forbids_the_effect(
     assert await world.state(id) is RunState.FAILED
     outcomes = [e["outcome"] for e in world.ledger() if e["type"] == "action.outcome"]
     assert outcomes == ["failed"], "the intent that was written has its outcome"
+
+
+# The assistant alone.
+
+
+@pytest.mark.parametrize("level", (Level.L0, Level.L2))
+async def test_a_page_does_not_smuggle_an_action_in_as_its_way_back(
+    world: World, level: Level
+) -> None:
+    """What nobody trusts the assistant with as a step, it does not do as a rollback either."""
+    world.policy = policy_in(Path("knowledge"))
+    async with world.database.transaction() as tx:
+        for action, given in (("lamp.on", Level.L4), ("lamp.once", level)):
+            await tx.autonomy.save(f"{action}|", Autonomy(action=action, service="", level=given))
+    undo = StepUndo(uses="lamp.once@1", arguments={"x": 1})
+    id = await world.ask(
+        step("one", undo=undo, verify=SHINES),
+        step("two", on_failure=OnFailure.ROLLBACK, verify=SHINES),
+        by=BOT,
+    )
+    await world.work(patience=30)
+    run = await world.run(id)
+    assert run.plan is None or run.state is RunState.AWAITING, run.state
+    assert world.lamp.calls == []
+
+
+# Hands.
+
+
+@pytest.mark.parametrize("hours", (0.5, 3, 47))
+async def test_a_cool_down_counts_from_the_end_of_a_slow_step_by_hand(
+    world: World, hours: float
+) -> None:
+    hand = step(uses="lamp.hand@1", arguments={"instruction": "press it"}, timeout=48 * 3600.0)
+    limits = Limits(cool_down=600.0)
+    first = await world.planned(hand, limits=limits, subject="first")
+    await world.approve(first)
+    await world.work()
+    world.clock.advance(seconds=hours * 3600)
+    await world.runs.done(first, "one", happened="yes", by=world.caller(DANA))
+    await world.work()
+    world.clock.advance(seconds=1)
+    second = await world.planned(hand, limits=limits, subject="second")
+    await world.approve(second)
+    await world.work()
+    assert await world.state(second) is RunState.FAILED
+    assert "waits 10 min" in (await world.run(second)).reason
+
+
+# Numbers and dates at the edge.
+
+
+def test_a_page_that_is_reviewed_for_ever_is_not_stale() -> None:
+    far = Review(by="dana", at=date(9999, 12, 31), max_age_days=180)
+    assert not far.stale(date(9999, 12, 31))
+    assert Review(by="dana", at=date(2026, 1, 1), max_age_days=1).stale(date(2026, 1, 3))
+
+
+@pytest.mark.parametrize("number", (2.0**53, -(2.0**53), 2.0**53 - 1, 1e300))
+def test_a_measured_number_can_always_be_recorded(number: float) -> None:
+    canonical({"value": known_value(number)})

@@ -125,6 +125,12 @@ def by_hand(**changes: object) -> Run:
     return replace(made, position=1, records=records)
 
 
+def test_a_pulled_switch_is_told_to_whoever_would_do_the_step() -> None:
+    told = text(run_message(by_hand(), owner="web", at=NOW, halted=True))
+    assert "The kill switch is pulled: do not do this now." in told
+    assert "kill switch is pulled" not in text(draw(by_hand()))
+
+
 def test_a_step_by_hand_says_what_to_do_until_when_and_takes_either_answer() -> None:
     message = draw(by_hand())
     shown = text(message)
@@ -132,7 +138,7 @@ def test_a_step_by_hand_says_what_to_do_until_when_and_takes_either_answer() -> 
     assert "To do by hand: Move traffic to *eu-2*, then press Done." in shown
     assert "Somebody has to do it and say so by (time)" in shown
     assert "By hand  2. Fail over the load balancer" in shown
-    assert list(buttons(message)) == ["Done", "Could not do it…", "Stop"]
+    assert list(buttons(message)) == ["Done", "Could not do it…", "Stop", "Halt…"]
     assert buttons(message)["Done"].confirm is not None
     for label in ("Done", "Could not do it…"):
         assert asked_for(buttons(message)[label].value) == (RunId("r1"), "fail-over")

@@ -11,8 +11,9 @@ import pytest
 from bot.domain.actions import Output
 from bot.domain.effects import EffectRecord, EffectState
 from bot.domain.errors import Refused
-from bot.domain.events import KnowledgeChanged, RunChanged
+from bot.domain.events import GovernanceChanged, KnowledgeChanged, RunChanged
 from bot.domain.messages import Button, Buttons, Code, FieldErrors, Form, Message
+from bot.domain.people import Caller
 from bot.domain.runs import Run, RunId, RunState, StepState
 from bot.plugin import JobRun
 from bot.ports import RunbookUse, Use
@@ -254,3 +255,12 @@ async def test_pages_that_are_edited_are_found_by_their_new_words(world: World) 
     await world.plugin.on_knowledge(event)
     kept = {document.id for document in cast(ListSearch, world.context.search).kept}
     assert kept == set(runbooks)
+
+
+async def test_pulling_a_switch_redraws_what_waits_for_a_person(world: World) -> None:
+    run = await by_hand(world)
+    await hears(world, run, "waiting for a person")
+    await world.context.switches.halt("enough", by=Caller(person=DANA, request="halt"))
+    event = GovernanceChanged(id="1", at=NOW, subject="switch:global", change="halted")
+    await world.plugin.on_governance(event)
+    assert "do not do this now" in str(world.chat.updates[-1])
