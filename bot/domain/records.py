@@ -13,6 +13,9 @@ from bot.domain.runbooks import Runbook
 from bot.domain.runs import Run, RunState
 from bot.domain.timeline import TimelineEntry
 
+# How the summary begins of a step that took effect and was not proved to have helped.
+UNVERIFIED = "not verified within"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
@@ -114,11 +117,18 @@ def outcome(run: Run) -> str:
         case RunState.EXPIRED:
             return f"asked for and expired{reason}"
         case RunState.CANCELLED:
-            return "asked for and stopped"
+            return _cancelled(run)
         case RunState.IN_DOUBT:
             return f"run, and it is not known whether it took effect{reason}"
         case _:
             return f"still {run.state}"
+
+
+def _cancelled(run: Run) -> str:
+    if run.reason.startswith("nothing to do"):
+        return f"asked for, and there was {run.reason}"
+    begun = any(record.started_at is not None for record in run.records)
+    return "run, and stopped before its end" if begun else "asked for and stopped"
 
 
 def moment(at: datetime) -> str:

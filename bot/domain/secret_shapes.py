@@ -64,7 +64,14 @@ RULES = (
     _token("gl", r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-[A-Za-z0-9_.-]{16,255}"),
     _token("xox xapp-", r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-[A-Za-z0-9-]{8,512}"),
     _token("hooks.slack.com", r"hooks\.slack\.com/[a-z]{1,20}/[^\s\"'<>]{8,255}"),
-    _token("eyj", r"(?<!\w-)eyJ[\w-]{8,8192}\.[\w-]{8,8192}(?:\.[\w-]{0,8192}){0,3}"),
+    Rule(  # a JWT; each run of its characters is walked through once, however often it has eyJ
+        ("eyj",),
+        re.compile(
+            r"(?<![\w-])((?:(?!(?<![A-Za-z0-9_])eyJ)[\w-]){0,65536}+)"
+            r"eyJ[\w-]{8,8192}+\.[\w-]{8,8192}(?:\.[\w-]{0,8192}){0,3}"
+        ),
+        rf"\1{MASK}",
+    ),
     _token("aiza", r"AIza[\w-]{35}"),
     _token("sk- sk_ rk_", r"(?:sk|rk)[-_](?:[a-z]{2,10}[-_])?[\w-]{16,255}"),
     _token("npm_ pypi- hvs. hvb. dop_v1_", r"(?:npm_|pypi-|hv[sb]\.|dop_v1_)[\w-]{16,255}"),
@@ -92,11 +99,21 @@ RULES = (
 
 def forms(secret: str) -> Iterator[str]:
     """Yield what a known value may look like, without blanks."""
-    scheme, blank, rest = secret.partition(" ")
-    if blank and _SCHEME.fullmatch(scheme):
-        yield from forms(rest)
-        with contextlib.suppress(ValueError):  # Basic: user and password
-            yield from forms(base64.b64decode(rest, validate=True).decode().partition(":")[2])
+    for value in (secret, *_behind_scheme(secret)):
+        yield from _forms(value)
+
+
+def _behind_scheme(secret: str) -> Iterator[str]:
+    """Yield what a credential in a header holds behind its scheme, such as `Bearer`."""
+    scheme, _, credential = secret.partition(" ")
+    if not _SCHEME.fullmatch(scheme):
+        return
+    yield credential
+    with contextlib.suppress(ValueError):  # Basic, RFC 7617: user and password
+        yield base64.b64decode(credential, validate=True).decode().partition(":")[2]
+
+
+def _forms(secret: str) -> Iterator[str]:
     lines = secret.split("\n")
     whole = [secret, *(line for line in lines if len(line) >= _SHORTEST_LINE)]
     for value in whole if len(lines) > 1 else [secret]:

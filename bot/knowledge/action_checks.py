@@ -12,7 +12,7 @@ from bot.domain.actions import JSON, Action, Arguments, Effect
 from bot.domain.parameters import FACTS, Parameter, ParameterKind, placeholders, substitute
 from bot.domain.runbooks import Runbook, Step
 from bot.knowledge.problems import Problem
-from bot.knowledge.step_checks import step_faults
+from bot.knowledge.step_checks import step_faults, way_back_faults
 
 _SAMPLES: Mapping[ParameterKind, JSON] = {
     ParameterKind.INTEGER: 1,
@@ -55,6 +55,10 @@ def runbook_problems(
         Problem(runbook.path, lines.get(step.id, 1), f"step {step.id}: {reason}")
         for step in runbook.steps
         for reason in step_faults(step, references.get(step.uses))
+    ]
+    found += [
+        Problem(runbook.path, lines.get(f"{step.id}/undo", 1), f"undo of {step.id}: {reason}")
+        for step, reason in way_back_faults(runbook.steps, references)
     ]
     # What is wrong for each of a step's targets is told once.
     yield from dict.fromkeys(found)

@@ -11,25 +11,43 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
-from bot.domain.actions import JSON
+from bot.domain.actions import JSON, Action
 from bot.domain.parameters import placeholder
 from bot.domain.runbooks import Check, Runbook
 from bot.knowledge.imported_pages import is_imported
 from bot.knowledge.problems import Problem
+from bot.knowledge.step_checks import late_starts
 
+NO_ACTIONS: Mapping[str, Action] = MappingProxyType({})
 LAPSES_WITHIN = timedelta(days=14)
 
 _TODO = re.compile(r"\bTODO\b|\btodo-your-")
 
 
-def advice(root: Path, runbooks: Mapping[str, Runbook], *, today: date) -> Sequence[Problem]:
-    """Return the warnings about every page, in the order of files and lines."""
-    found = [p for book in runbooks.values() for p in page_advice(root, book, today=today)]
+def advice(
+    root: Path,
+    runbooks: Mapping[str, Runbook],
+    *,
+    today: date,
+    actions: Mapping[str, Action] = NO_ACTIONS,
+) -> Sequence[Problem]:
+    """Return the warnings about every page, in the order of files and lines.
+
+    Of what depends on an action nothing is said where the `actions` lack it.
+    """
+    found = [
+        problem
+        for book in runbooks.values()
+        for problem in page_advice(root, book, today=today, actions=actions)
+    ]
     return sorted(found)
 
 
-def page_advice(root: Path, runbook: Runbook, *, today: date) -> Iterator[Problem]:
+def page_advice(
+    root: Path, runbook: Runbook, *, today: date, actions: Mapping[str, Action] = NO_ACTIONS
+) -> Iterator[Problem]:
     """Return the warnings about one page. Imported pages are only warned of when they lapse."""
     path = root / runbook.path
     lines = path.read_text(encoding="utf-8").split("\n")
@@ -42,6 +60,8 @@ def page_advice(root: Path, runbook: Runbook, *, today: date) -> Iterator[Proble
     yield from _cases(runbook, lines)
     yield from _parameters(runbook, lines)
     yield from _checks(runbook, lines)
+    for step, reason in late_starts(runbook.steps, actions):
+        yield Problem(runbook.path, _id_line(lines, step.id), f"step {step.id}: {reason}")
 
 
 def _lapse(runbook: Runbook, lines: Sequence[str], today: date) -> Iterator[Problem]:
@@ -81,12 +101,11 @@ def _checks(runbook: Runbook, lines: Sequence[str]) -> Iterator[Problem]:
     words, used = "\n".join(expressions(runbook)), set(_placeholders(_arguments(runbook)))
     for check in runbook.diagnose:
         if check.expect is None and not _told(check, words, used):
-            number = _line(lines, rf"[ \t-]*id:[ \t]*\"?{re.escape(check.id)}\"?")
             reason = (
                 f'nobody judges what the check "{check.id}" finds '
                 "(give it an expect, or use it in decide)"
             )
-            yield Problem(runbook.path, number or 1, reason)
+            yield Problem(runbook.path, _id_line(lines, check.id), reason)
 
 
 def _told(check: Check, expressions: str, used: set[str]) -> bool:
@@ -124,6 +143,10 @@ def _placeholders(values: Iterator[JSON]) -> Iterator[str]:
             waiting += value
         elif isinstance(value, str) and (name := placeholder(value)) is not None:
             yield name
+
+
+def _id_line(lines: Sequence[str], id: str) -> int:
+    return _line(lines, rf"[ \t-]*id:[ \t]*\"?{re.escape(id)}\"?") or 1
 
 
 def _line(lines: Sequence[str], pattern: str) -> int | None:

@@ -159,11 +159,6 @@ class Judge:
         if step is not None and step.get("manual") is True and told.text("outcome") == "succeeded":
             yield from self._said(told)
 
-    def _settled(self, told: Told) -> Iterator[Finding]:
-        yield from self._said(told)
-        if told.text("idem_key"):
-            yield from self._paired(told)
-
     def _said(self, told: Told) -> Iterator[Finding]:
         """Hold that a person says what only a person can know."""
         if not told.text("actor_ref").startswith("person:"):
@@ -262,7 +257,7 @@ class Judge:
 _CHECKS = {
     INTENT: Judge._intent,
     OUTCOME: Judge._outcome,
-    "action.settled": Judge._settled,
+    "action.settled": Judge._said,
     "policy.decided": Judge._decided,
     "run.planned": Judge._planned,
     "glass.used": Judge._used,

@@ -15,7 +15,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.domain.actions import (
-    Action,
     ActionCall,
     ActionFailed,
     ActionResult,
@@ -167,12 +166,13 @@ class ActionGate:
         """
         if step.manual:
             return await self._hand_over(claim, step, intent)
-        action = self.registry.get(step.uses)
         try:
             await self._cover(claim, step)
             async with asyncio.timeout(self._left(intent, step)):
                 call = self._call(claim.run, step, intent)
-                result = await self._watch.over(claim, step, lambda: _started(action, call))
+                result = await self._watch.over(
+                    claim, step, lambda: self._start(step, intent, call)
+                )
         except Stale:
             raise  # the effect is another worker's now
         except Refused as no:
@@ -195,6 +195,19 @@ class ActionGate:
             intent, state=EffectState.SUCCEEDED, summary=result.summary, value=result.value
         )
         return await self._complete(claim, step, done, result=result)
+
+    async def _start(
+        self, step: PlannedStep, intent: EffectRecord, call: ActionCall
+    ) -> ActionResult:
+        """Call the handler while there is time; what only waits has none to call.
+
+        The time is looked at once more: a worker that was stopped while it looked at
+        the switches would be cancelled only after the handler's first turn.
+        """
+        self._left(intent, step)
+        if step.waiting:
+            return ActionResult(summary="waiting")
+        return await self.registry.get(step.uses).handler(call)
 
     def _call(self, run: Run, step: PlannedStep, intent: EffectRecord) -> ActionCall:
         return ActionCall(
@@ -356,13 +369,6 @@ def _current_step(run: Run) -> PlannedStep:
     if step is None:
         raise Refused("There is no step left to run.")
     return step
-
-
-async def _started(action: Action, call: ActionCall) -> ActionResult:
-    """Call the handler; what only waits has none to call."""
-    if action.waiting:
-        return ActionResult(summary="waiting")
-    return await action.handler(call)
 
 
 def _intent(run: Run, step: PlannedStep, *, at: datetime, decision: str) -> EffectRecord:

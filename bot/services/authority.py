@@ -152,7 +152,7 @@ def check_in_time(approval: Approval | None, *, now: datetime) -> None:
     """
     late = approval is not None and approval.execute_by is not None and now >= approval.execute_by
     if late:
-        raise Refused("The approval has expired; nothing was run. Ask for a new plan.")
+        raise Refused("The approval has expired; nothing more is run. Ask for a new plan.")
 
 
 def check_consent(plan: Plan, decision: PolicyDecision, present: Present) -> None:

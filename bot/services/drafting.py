@@ -9,7 +9,7 @@ from bot.domain.actions import JSON, Action, ActionFailed, Arguments, DryRun, Ef
 from bot.domain.errors import Refused
 from bot.domain.limits import waves
 from bot.domain.parameters import substitute
-from bot.domain.runbooks import Step, StepUndo, Verification
+from bot.domain.runbooks import OnFailure, Step, StepUndo, Verification
 from bot.domain.runs import PlannedCheck, PlannedStep, PlannedUndo
 from bot.services.preconditions import LOOK_SECONDS
 from bot.services.reading import Reader
@@ -38,9 +38,28 @@ class Drafting:
         """Plan steps in their order; `values` are what `${…}` stands for.
 
         Raises:
-            Refused: an action is not there or says no, or a value is missing.
+            Refused: an action is not there or says no, a value is missing, or the
+                way back that is announced is riskier than the plan.
         """
-        return tuple([made for step in steps for made in await self._rolled_out(step, values)])
+        planned = [made for step in steps for made in await self._rolled_out(step, values)]
+        self._check_ways_back(planned)
+        return tuple(planned)
+
+    def _check_ways_back(self, planned: Sequence[PlannedStep]) -> None:
+        """Hold that a rollback would not be refused when it is needed.
+
+        It stands on the consent to the plan, so that it may not be riskier.
+        """
+        if not any(step.on_failure == OnFailure.ROLLBACK for step in planned):
+            return
+        worst = max(step.risk for step in planned)
+        for step in planned:
+            risk = self._registry.get(step.undo.uses).risk if step.undo else Risk.R0
+            if risk > worst:
+                raise Refused(
+                    f"Taking “{step.title}” back is {risk.name}, and the plan that announces it "
+                    f"only {worst.name}; its rollback would be refused."
+                )
 
     async def _rolled_out(self, step: Step, values: Mapping[str, JSON]) -> Sequence[PlannedStep]:
         """Plan a step, for each of its targets where it has some, in growing waves.

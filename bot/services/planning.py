@@ -25,6 +25,7 @@ from bot.services.drafting import Drafting
 from bot.services.governing import Denied, Governor, Wish, incident_of, key_of, way_out
 from bot.services.people import PeopleService
 from bot.services.preconditions import check_preconditions
+from bot.services.undoing import page_of
 
 UNSEEN = timedelta(minutes=1)
 MOST_STEPS = 50
@@ -112,10 +113,21 @@ class Planner:
         return await self._ask(run, plan, runbook, at=at)
 
     async def plan_undo(self, run: Run, done: Run, *, at: datetime) -> Draft:
-        """Freeze the plan that takes another run's effects back, last effect first."""
-        runbook = self._runbook(run)
+        """Freeze the plan that takes another run's effects back, last effect first.
+
+        It stands on what was done. Where the page is gone by now, whoever could
+        not approve the plan that was made from it cannot approve this one either.
+        """
+        if done.plan is None or done.approval is None:
+            raise Refused("There is no approved plan to take back.")
+        page = self._runbooks.get(run.runbook)
+        runbook = page or page_of(done.plan)
         steps = [await self._drafting.undo(u) for u in reversed(done.undoes)]
-        return await self._ask(run, self._frozen(run, runbook, [], steps), runbook, at=at)
+        draft = await self._ask(run, self._frozen(run, runbook, [], steps), runbook, at=at)
+        if page is not None:
+            return draft
+        excluded = draft.approval.excluded | done.approval.excluded
+        return replace(draft, approval=replace(draft.approval, excluded=excluded))
 
     async def plan_rollback(self, run: Run, failed: Run, *, at: datetime) -> Draft:
         """Freeze the rollback that an approved plan announced; its consent carries over.

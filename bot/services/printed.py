@@ -27,10 +27,12 @@ _LONGEST_LINE = 2_000  # and that are kept
 _MOST_UNWRITTEN = 8
 
 _ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,512}(?:\x07|\x1b\\)?|[ -/]{1,3}[0-~]|[@-Z\\-_])"
+    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,512}(?:\x07|\x1b\\)?"
+    r"|[ -/]{1,3}[0-~]|[@-Z\\-_])"
 )
 _CONTROLS = dict.fromkeys((*range(9), *range(11, 32), 127))
-_LAST_WORD = re.compile(r"[\w+/=.~-]{1,4000}\Z")
+_NO_WORD = re.compile(r"[^\w+/=.~-]")
+_LONGEST_WORD = 4_000
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ def readable(line: str) -> str:
     cut = len(line) > _CUT_LINE
     text = line[:_CUT_LINE].removesuffix("\n").removesuffix("\r")
     if cut:
-        text = _LAST_WORD.sub("", text)  # half of a token is not known as one
+        text = _without_last_word(text)  # half of a token is not known as one
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
     if text.isprintable():
@@ -232,6 +234,13 @@ def readable(line: str) -> str:
     text = _ESCAPES.sub("", text)
     lines = (part[part.rfind("\r") + 1 :] for part in text.split("\n"))
     return "\n".join(lines).translate(_CONTROLS)
+
+
+def _without_last_word(text: str) -> str:
+    """Return a text without the word that it ends in, which is looked for from behind."""
+    found = _NO_WORD.search(text[: -_LONGEST_WORD - 1 : -1])
+    length = found.start() if found else _LONGEST_WORD
+    return text[: len(text) - length]
 
 
 def _size(line: str) -> int:

@@ -111,4 +111,4 @@ def clean(text: str, redact: Redact = unredacted) -> str:
     What a target answers must never keep the outcome of an effect from being
     written. Secrets go before the text is cut, or half of one could stay.
     """
-    return redact(readable(text[:LONGEST_READ]))[:SUMMARY_LENGTH]
+    return redact(readable(text[:LONGEST_READ].replace("\r\n", "\n")))[:SUMMARY_LENGTH]

@@ -59,7 +59,7 @@ async def settle(
     await tx.runs.save(run, due_at=at)
     await tell(
         tx, run, "settled", by=by, at=at, text=text, type="action.settled",
-        outcome=effect.state.value, effect=effect,
+        outcome=effect.state.value,
     )  # fmt: skip
     return run
 

@@ -9,6 +9,7 @@ from bot.domain.actions import ActionFailed
 from bot.domain.breakers import Trouble
 from bot.domain.effects import EffectState
 from bot.domain.errors import Postponed, Refused
+from bot.domain.records import UNVERIFIED
 from bot.domain.runs import (
     PlannedCheck,
     PlannedStep,
@@ -134,7 +135,7 @@ class StepMoves:
             text = f"verified: {summary} ({check.expect}, {good} times in a row)"
             await self._next(claim, step, None, summary=text)
         elif run.verify_by is not None and now >= run.verify_by:
-            await self._fail(claim, step, f"not verified within {check.within:g} s: {summary}")
+            await self._fail(claim, step, f"{UNVERIFIED} {check.within:g} s: {summary}")
         else:
             await self._look_again(claim, step, check, good=good, value=value)
 

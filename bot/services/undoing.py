@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import date
 
-from bot.domain.actions import ActionCall, ActionResult
-from bot.domain.runs import PlannedStep, PlannedUndo, Run
+from bot.domain.actions import ActionCall, ActionResult, Risk
+from bot.domain.runbooks import ApprovalGroup, Match, Review, Runbook
+from bot.domain.runs import Plan, PlannedStep, PlannedUndo, Run
 from bot.services.outcomes import Settled
 from bot.services.registry import Registry, own
 
@@ -38,6 +40,30 @@ def undo_of(registry: Registry, step: PlannedStep, settled: Settled) -> PlannedU
     if undo is None:
         return None
     return PlannedUndo(step=step.id, title=title, uses=undo.uses, arguments=undo.arguments)
+
+
+def page_of(plan: Plan) -> Runbook:
+    """Return what a plan tells of the page it was made from, for when that is gone.
+
+    Whoever had to approve the plan has to approve what takes it back.
+    """
+    groups = tuple(ApprovalGroup(group=place.group, count=place.count) for place in plan.quorum)
+    return Runbook(
+        id=plan.runbook,
+        version=plan.version,
+        title=plan.title,
+        owner=plan.team or "",
+        review=Review(by="", at=date.min, max_age_days=0),
+        match=Match(),
+        parameters=(),
+        approval={Risk.R1: groups} if groups else {},
+        diagnose=(),
+        steps=(),
+        sections={},
+        path="",
+        digest=plan.runbook_digest,
+        limits=plan.limits,
+    )
 
 
 def with_undo(run: Run, step: PlannedStep, undo: PlannedUndo | None) -> Run:

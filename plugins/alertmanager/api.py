@@ -25,6 +25,9 @@ _BY_STATUS = {
     503: Transient.UNAVAILABLE,
     504: Transient.TIMEOUT,
 }
+# Request Timeout (RFC 9110) and a proxy's own word for a client that is gone: what was sent
+# may be at work all the same.
+_LATE_STATUS = frozenset({408, 499})
 Parameters = Sequence[tuple[str, str]]
 
 
@@ -82,7 +85,7 @@ class Api:
         """Ask for a change, and return the answer.
 
         Raises:
-            ActionFailed: it said no (4xx) or was not reached; nothing was changed.
+            ActionFailed: it said a clear no (4xx) or was not reached; nothing was changed.
             OutcomeUnknown: something may have been.
         """
         try:
@@ -95,7 +98,7 @@ class Api:
             except ActionFailed as unclear:
                 raise OutcomeUnknown(unclear.reason) from unclear
         refused = self._refused(status, text)
-        if httpx.codes.is_client_error(status):
+        if httpx.codes.is_client_error(status) and status not in _LATE_STATUS:
             raise refused
         raise OutcomeUnknown(refused.reason)
 
@@ -105,6 +108,10 @@ class Api:
             said = said.replace(self._token, _HIDDEN)
         reason = f"Alertmanager answered {status}" + (f": {said[:_LONGEST_REASON]}" if said else "")
         return ActionFailed(reason, transient=_BY_STATUS.get(status))
+
+    def _headers(self) -> Mapping[str, str]:
+        headers = {"Accept-Encoding": "identity"}  # nothing that grows when it is unpacked
+        return headers | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
 
     async def _send(
         self,
@@ -126,8 +133,7 @@ class Api:
                     f"{self._url}/api/v2{path}",
                     params=[*parameters],
                     json=body,
-                    headers={"Accept-Encoding": "identity"}
-                    | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
+                    headers=self._headers(),
                 ) as answer,
             ):
                 return answer.status_code, await _read(answer)

@@ -22,7 +22,7 @@ from bot.domain.actions import (
     Transient,
     Undo,
 )
-from plugins.alertmanager.api import Api, Left
+from plugins.alertmanager.api import Api, Left, OutcomeUnknown
 from plugins.alertmanager.matchers import (
     SCHEMA,
     Matcher,
@@ -38,6 +38,8 @@ EXPIRE = "alertmanager.expire"
 BY_KEY = "key:"
 _MOST_TARGETS = 100
 _LONGEST_TARGET = 200
+_LONGEST_SUMMARY = 300
+_ROUNDED = timedelta(seconds=1)  # times are kept in milliseconds
 
 SILENCE: Mapping[str, JSON] = {
     "type": "object",
@@ -58,6 +60,7 @@ EXPIRATION: Mapping[str, JSON] = {
             "maxLength": 400,
         },
         "updated_at": {"type": "string", "minLength": 1, "maxLength": 40},
+        "duration": {"type": "integer", "minimum": 1, "maximum": 30 * 86_400},
     },
     "required": ["silence"],
     "additionalProperties": False,
@@ -66,13 +69,14 @@ EXPIRATION: Mapping[str, JSON] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Silence:
-    """A silence as Alertmanager shows it; its times stay texts, to be compared only."""
+    """A silence as Alertmanager shows it, with its times as the texts they are."""
 
     id: str
     state: str
     matchers: Sequence[Matcher]
     comment: str
     creator: str
+    starts_at: str
     ends_at: str
     updated_at: str
 
@@ -80,6 +84,18 @@ class Silence:
     def ended(self) -> bool:
         """Say whether it mutes nothing any more."""
         return self.state == "expired"
+
+    @property
+    def lasts(self) -> timedelta:
+        """Return how long it lasts from its beginning.
+
+        Raises:
+            ActionFailed: its times are none.
+        """
+        try:
+            return datetime.fromisoformat(self.ends_at) - datetime.fromisoformat(self.starts_at)
+        except (ValueError, TypeError) as error:
+            raise ActionFailed(f"silence {self.id} has times that cannot be understood") from error
 
     @property
     def shown(self) -> str:
@@ -120,8 +136,7 @@ class Silences:
         """
         matchers = self._checked(call.arguments)
         left = Left(call.timeout)
-        made = await self._find(f"{BY_KEY}{call.key}", left=left)
-        if made is not None:
+        for made in await self._find(f"{BY_KEY}{call.key}", left=left):
             return _made(made.id, made.matchers)
         begins = self._now()
         ends = begins + timedelta(seconds=call.arguments["duration"])
@@ -138,47 +153,71 @@ class Silences:
 
     async def find(self, call: ActionCall) -> Reconciliation:
         """Look for the silence of this run; one that has ended was made too."""
-        made = await self._find(f"{BY_KEY}{call.key}", left=Left(call.timeout))
-        if made is None:
-            return Reconciliation(happened=Happened.NO, detail="this run has made no silence")
-        return Reconciliation(happened=Happened.YES, detail=f"silence {made.id} of {made.shown}")
+        for made in await self._find(f"{BY_KEY}{call.key}", left=Left(call.timeout)):
+            detail = f"silence {made.id} of {made.shown}"
+            return Reconciliation(happened=Happened.YES, detail=detail)
+        return Reconciliation(happened=Happened.NO, detail="this run has made no silence")
 
     async def preview_expire(self, call: ActionCall) -> DryRun:
         """Show the silence, and bind the end to it as it is now."""
         found = await self._known(call, Left(call.timeout))
-        verb = "  has ended already" if found.ended else "  its alerts are notified again"
-        diff = f"- silence {found.shown}\n  {found.comment}\n{verb}"
-        pinned = {"silence": found.id, "updated_at": found.updated_at}
-        return DryRun(diff=diff, pinned=pinned, targets=(f"silence {found.id}",))
+        check_length(found, call.arguments)
+        verb = "  has ended already" if found[0].ended else "  its alerts are notified again"
+        lines = [
+            line for each in found for line in (f"- silence {each.shown}", f"  {each.comment}")
+        ]
+        return DryRun(
+            diff="\n".join((*lines, verb)),
+            pinned={"updated_at": _newest(found)},
+            targets=tuple(f"silence {each.id}" for each in found),
+        )
 
     async def expire(self, call: ActionCall) -> ActionResult:
-        """End a silence, named by its id or by the run that made it (`key:…`).
+        """End a silence, named by its id, or all that a run has made (`key:…`).
 
         It is ended only as the plan saw it: one that somebody changed since is
-        left alone. One that has ended already is no fault. There is no undo; a
-        new silence is made instead.
+        left alone, and so is one that lasts longer than the `duration` that is
+        given, since somebody has extended it. One that has ended already is no
+        fault. There is no undo; a new silence is made instead.
         """
         left = Left(call.timeout)
         found = await self._known(call, left)
-        if found.ended:
-            return ActionResult(summary=f"silence {found.id} had ended already")
+        names = " and ".join(each.id for each in found)
+        if found[0].ended:
+            return ActionResult(summary=f"silence {names} had ended already"[:_LONGEST_SUMMARY])
         expected = call.arguments.get("updated_at")
         if expected is None:
             raise ActionFailed("updated_at is missing: the plan was made without a dry run")
-        if found.updated_at != expected:
-            reason = f"silence {found.id} was changed at {found.updated_at}; it was left alone"
-            raise ActionFailed(reason, transient=Transient.CONFLICT)
-        await self._api.change("DELETE", f"/silence/{found.id}", left=left)
-        return ActionResult(summary=f"silence {found.id} of {shown(found.matchers)} is ended")
+        if (newest := _newest(found)) != expected:
+            reason = f"silence {names} was changed at {newest}; it was left alone"
+            raise ActionFailed(reason[:_LONGEST_SUMMARY], transient=Transient.CONFLICT)
+        check_length(found, call.arguments)
+        await self._end(found, left)
+        summary = f"silence {names} of {shown(found[0].matchers)} is ended"
+        return ActionResult(summary=summary[:_LONGEST_SUMMARY])
+
+    async def _end(self, silences: Sequence[Silence], left: Left) -> None:
+        """End silences one by one; behind the first, a failure leaves the whole half done.
+
+        Raises:
+            ActionFailed: none is ended.
+            OutcomeUnknown: some may be.
+        """
+        first, *others = silences
+        await self._api.change("DELETE", f"/silence/{first.id}", left=left)
+        try:
+            for each in others:
+                await self._api.change("DELETE", f"/silence/{each.id}", left=left)
+        except ActionFailed as no:
+            raise OutcomeUnknown(f"silence {first.id} is ended; {no.reason}") from no
 
     async def find_expired(self, call: ActionCall) -> Reconciliation:
         """Look whether the silence still mutes anything."""
-        found = await self._find(call.arguments["silence"], left=Left(call.timeout))
-        if found is None:
-            # Alertmanager forgets ended silences after --data.retention, 5 days by default.
-            return Reconciliation(happened=Happened.UNKNOWN, detail="there is no such silence")
-        happened = Happened.YES if found.ended else Happened.NO
-        return Reconciliation(happened=happened, detail=f"silence {found.id} is {found.state}")
+        for found in await self._find(call.arguments["silence"], left=Left(call.timeout)):
+            happened = Happened.YES if found.ended else Happened.NO
+            return Reconciliation(happened=happened, detail=f"silence {found.id} is {found.state}")
+        # Alertmanager forgets ended silences after --data.retention, 5 days by default.
+        return Reconciliation(happened=Happened.UNKNOWN, detail="there is no such silence")
 
     def _checked(self, arguments: Arguments) -> Sequence[Matcher]:
         matchers: Sequence[Matcher] = arguments["matchers"]
@@ -194,18 +233,22 @@ class Silences:
         alerts = await self._api.read("/alerts", filters, left=left)
         return [_name(alert) for alert in alerts or () if isinstance(alert, dict)]
 
-    async def _known(self, call: ActionCall, left: Left) -> Silence:
+    async def _known(self, call: ActionCall, left: Left) -> Sequence[Silence]:
+        """Return the silences that are meant: those in force, or one that has ended."""
         named = call.arguments["silence"]
         found = await self._find(named, left=left)
-        if found is None:
+        if not found:
             raise ActionFailed(f"Alertmanager has no silence {named}")
-        return found
+        return [each for each in found if not each.ended] or found[:1]
 
-    async def _find(self, named: str, *, left: Left) -> Silence | None:
-        """Return a silence by its id or our key; one in force comes before one that has ended."""
+    async def _find(self, named: str, *, left: Left) -> Sequence[Silence]:
+        """Return a silence by its id, or those with our key; what is in force comes first.
+
+        There is more than one where an attempt came late behind its own deadline.
+        """
         if not named.startswith(BY_KEY):
             shown = await self._api.read(f"/silence/{named}", left=left)
-            return None if shown is None else _silence(shown)
+            return [] if shown is None else [_silence(shown)]
         silences = await self._api.read("/silences", left=left)
         marker = _marker(named.removeprefix(BY_KEY))
         ours = [
@@ -213,7 +256,27 @@ class Silences:
             for silence in map(_silence, silences or ())
             if silence.creator == CREATOR and silence.comment.endswith(marker)
         ]
-        return min(ours, key=lambda silence: silence.ended, default=None)
+        return sorted(ours, key=lambda silence: silence.ended)
+
+
+def check_length(silences: Sequence[Silence], arguments: Arguments) -> None:
+    """Refuse to end what lasts longer than it was made for: somebody has extended it.
+
+    Raises:
+        ActionFailed: one does.
+    """
+    duration = arguments.get("duration")
+    for each in silences:
+        if duration is None or each.ended:
+            continue
+        if each.lasts > timedelta(seconds=duration) + _ROUNDED:
+            reason = f"silence {each.id} was extended until {each.ends_at}; it was left alone"
+            raise ActionFailed(reason, transient=Transient.CONFLICT)
+
+
+def _newest(silences: Sequence[Silence]) -> str:
+    """Return the last change of all, which any further change comes behind."""
+    return max(each.updated_at for each in silences)
 
 
 def _marker(key: str) -> str:
@@ -229,6 +292,7 @@ def _silence(shown: JSON) -> Silence:
         matchers=as_received(shown.get("matchers") or ()),
         comment=str(shown.get("comment", "")),
         creator=str(shown.get("createdBy", "")),
+        starts_at=str(shown.get("startsAt", "")),
         ends_at=str(shown.get("endsAt", "")),
         updated_at=str(shown.get("updatedAt", "")),
     )
@@ -249,4 +313,5 @@ def _made(id: str, matchers: Sequence[Matcher]) -> ActionResult:
 
 def take_back(call: ActionCall, result: ActionResult) -> Undo | None:
     """End the silence of this run, found by its key, which a crash cannot lose."""
-    return Undo(uses=f"{EXPIRE}@1", arguments={"silence": f"{BY_KEY}{call.key}"})
+    arguments = {"silence": f"{BY_KEY}{call.key}", "duration": call.arguments["duration"]}
+    return Undo(uses=f"{EXPIRE}@1", arguments=arguments)

@@ -15,6 +15,9 @@ from bot.domain.actions import JSON, ActionFailed, Transient
 
 LARGEST = 1_000_000  # bytes of an answer that are read
 TRANSIENT = frozenset(Transient)
+# Request Timeout (RFC 9110) and a proxy's own word for a client that is gone: what was sent
+# may be at work all the same.
+_LATE_STATUS = frozenset({408, 499})
 _BY_STATUS = {
     409: Transient.CONFLICT,
     412: Transient.CONFLICT,
@@ -80,7 +83,7 @@ async def change(
     """Send a change as JSON; `timeout` is in seconds.
 
     Raises:
-        ActionFailed: the service said no (4xx) or was not reached; nothing changed.
+        ActionFailed: the service said a clear no (4xx) or was not reached; nothing changed.
         OutcomeUnknown: it did not answer, or with an error of its own.
     """
     content = json.dumps(body).encode()
@@ -92,7 +95,7 @@ async def change(
     if httpx.codes.is_success(answer.status):
         return answer
     refused = _refused(answer)
-    if httpx.codes.is_client_error(answer.status):
+    if httpx.codes.is_client_error(answer.status) and answer.status not in _LATE_STATUS:
         raise refused
     raise OutcomeUnknown(refused.reason)
 
@@ -111,11 +114,13 @@ async def _send(
         ActionFailed: no connection was made, so nothing was sent.
         OutcomeUnknown: it was sent, and the answer broke off.
     """
+    # Nothing that grows when it is unpacked.
+    asked = {**headers, "Accept-Encoding": "identity"}
     try:
         async with (
             asyncio.timeout(timeout),
             httpx.AsyncClient(verify=_trust(), trust_env=False, timeout=None) as client,  # noqa: S113  # bounded above
-            client.stream(method, url, headers={**headers, "Accept-Encoding": "identity"}, content=content or None) as answer,
+            client.stream(method, url, headers=asked, content=content or None) as answer,
         ):
             return await _read(answer)
     except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:

@@ -25,6 +25,9 @@ from plugins.http.targets import Origin, Target, allowed
 _SHOWN_BODY = 2_000
 _HIDDEN = "(hidden)"
 _SAFE = frozenset({"GET", "HEAD"})  # RFC 9110, section 9.2.1: they change nothing
+# Request Timeout (RFC 9110) and a proxy's own word for a client that is gone: what was sent
+# may be at work all the same.
+_LATE_STATUS = frozenset({408, 499})
 
 _TRANSIENT = frozenset(
     {Transient.UNREACHABLE, Transient.TIMEOUT, Transient.RATE_LIMITED, Transient.UNAVAILABLE}
@@ -168,9 +171,9 @@ class HttpActions:
         """Send a request to a listed host.
 
         A refusal by the other side (4xx, such as too many requests) has changed
-        nothing there; an error of it (5xx) or a redirect leaves open what
-        happened, unless the method only reads. There is no undo: what takes a
-        request back is another request.
+        nothing there; an error of it (5xx), its impatience (408, 499) or a
+        redirect leaves open what happened, unless the method only reads. There is
+        no undo: what takes a request back is another request.
         """
         method = call.arguments["method"]
         send_ = self._look if method in _SAFE else self._exchange
@@ -179,7 +182,8 @@ class HttpActions:
         if answer.status in expected:
             return self._result(target, answer, value=float(answer.status))
         refused = _refused(target, answer)
-        if 400 <= answer.status < 500 or method in _SAFE:
+        clear = 400 <= answer.status < 500 and answer.status not in _LATE_STATUS
+        if clear or method in _SAFE:
             raise refused
         raise OutcomeUnknown(refused.reason)
 

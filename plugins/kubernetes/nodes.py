@@ -149,7 +149,8 @@ def _reverse(call: ActionCall, uses: str, *, closed: bool) -> Undo | None:
     expected = call.arguments.get("expected")
     if expected is None or expected == closed:
         return None
-    return Undo(uses=uses, arguments={"node": call.arguments["node"]})
+    kept = {name: call.arguments[name] for name in ("node", "uid") if name in call.arguments}
+    return Undo(uses=uses, arguments=kept)
 
 
 def _marked(live: Mapping[str, JSON], call: ActionCall) -> bool:

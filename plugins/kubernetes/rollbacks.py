@@ -81,7 +81,8 @@ class Rollbacks:
 
         It is bound to both templates that its dry run saw. The pods are replaced
         by the Deployment's own strategy. The undo rolls forward to the revision
-        it came from. Data that the newer version has migrated stays migrated.
+        it came from, unless somebody has deployed something else since. Data that
+        the newer version has migrated stays migrated.
         """
         target = self._target(call)
         async with self._access.talk(call) as talk:

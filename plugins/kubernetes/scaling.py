@@ -96,7 +96,10 @@ class Scaling:
         notes = ("no pod is left: the workload is off",) if wanted == 0 else scalers
         return DryRun(
             diff=shown(target, lines, *notes),
-            pinned={"uid": _uid(seen.before), "expected": before},
+            pinned={
+                "uid": _uid(seen.before),
+                "expected": call.arguments.get("expected", before),  # an undo's own stays
+            },
             targets=(target.shown,),
         )
 

@@ -22,7 +22,6 @@ from plugins.postgres.places import Place, place
 from plugins.postgres.sessions import Connection, look, read_only
 
 MOST_ROWS = 100
-_BATCH = 10  # rows that are fetched at a time, so that few are read beyond the cap
 _LONGEST_CELL = 1_000
 _SAFE_INTEGER = 2**53 - 1  # RFC 8785 and JSON in general hold no more exactly
 
@@ -52,10 +51,14 @@ _ACTING = re.compile(
     r"|pg_switch_wal|pg_create_restore_point|pg_wal_replay_(?:pause|resume)|pg_backup_\w+"
     r"|pg_(?:try_)?advisory\w*|pg_notify|pg_(?:create|drop|copy)_\w*slot\w*|pg_stat_reset\w*"
     r"|pg_stat_statements_reset|pg_replication_origin_\w+|pg_logical_\w+|pg_read_\w*file\w*"
-    r"|pg_ls_\w+|pg_file_\w+|lo_\w+|dblink\w*|set_config|setval|nextval|query_to_xml\w*)"
-    r'"?\s*(?:/\*.*?\*/\s*)*\(',
-    re.IGNORECASE | re.DOTALL,
+    r"|pg_ls_\w+|pg_file_\w+|lo_\w+|set_config|setval|nextval"
+    # These run a text as a query, which may call the others under a name put together.
+    r"|dblink\w*|(?:query|cursor|table|schema|database)_to_xml\w*|ts_stat|ts_rewrite|crosstab\w*"
+    # A comment may stand before the bracket.
+    r')"?\s*(?:\(|--|/\*)',
+    re.IGNORECASE,
 )
+_ESCAPED = re.compile(r"\bU&[\"']", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +111,12 @@ class Queries:
         async with connection.cursor(name="page") as cursor:
             await cursor.execute(text.encode(), parameters)
             columns = [column.name for column in cursor.description or ()]
-            while batch := await cursor.fetchmany(_BATCH):
-                for row in batch:
-                    size += sum(len(str(cell)) for cell in row)
-                    if len(rows) == MOST_ROWS or size > self._largest:
-                        return Table(columns=columns, rows=rows, cut=True)
-                    rows.append(row)
+            # One at a time: what the next one holds is not in memory before the last is counted.
+            while row := await cursor.fetchone():
+                size += sum(len(str(cell)) for cell in row)
+                if len(rows) == MOST_ROWS or size > self._largest:
+                    return Table(columns=columns, rows=rows, cut=True)
+                rows.append(row)
         return Table(columns=columns, rows=rows, cut=False)
 
 
@@ -123,6 +126,10 @@ def bound(query: str, parameters: Mapping[str, JSON]) -> tuple[str, Mapping[str,
     Raises:
         ActionFailed: it acts, or its placeholders and its parameters do not fit.
     """
+    if _ESCAPED.search(query):
+        raise ActionFailed(
+            'names and texts with escapes (U&"…") may hide what acts; write them out'
+        )
     if acting := _ACTING.search(query):
         raise ActionFailed(f"{acting[1]} does more than read; this action only reads")
     wanted = set(_PLACEHOLDER.findall(query))

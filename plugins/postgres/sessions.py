@@ -72,8 +72,9 @@ async def change(place: Place, work: Callable[[Connection], Awaitable[T]], *, ti
         raise OutcomeUnknown(f'database "{place.name}" gave no answer in {timeout:g} s') from late
     except psycopg.Error as error:
         failed = failure(place, error)
-        # Without a code the connection was lost, and the answer with it; class 57 is an
-        # operator's intervention, which may come right behind the effect.
+        # Without a code the connection was lost, and the answer with it. So it was for class
+        # 08, which a pooler says in the server's place. Classes 57 (an operator's
+        # intervention), 58 and XX (the server's own faults) may come right behind the effect.
         if error.sqlstate is None or error.sqlstate[:2] in ("08", "57", "58", "XX"):
             raise OutcomeUnknown(failed.reason) from error
         raise failed from error

@@ -166,7 +166,8 @@ class RedisActions:
         The value is compared and then set: Redis has no way to do both at once,
         so a change in the millisecond between them is overwritten. Memory may be
         written `100mb`. It lasts until Redis restarts, since the file is not
-        rewritten. The undo sets it back to what the plan saw.
+        rewritten. The undo sets it back to what the plan saw, unless somebody has
+        set another value since.
         """
         where, parameter = self._settable(call)
         value, expected = _value(call), call.arguments.get("expected")

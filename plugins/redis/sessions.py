@@ -17,7 +17,6 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
-from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import TimeoutError as Late
 from redis.maint_notifications import MaintNotificationsConfig
 
@@ -30,6 +29,8 @@ TRANSIENT = frozenset({Transient.UNREACHABLE, Transient.TIMEOUT, Transient.UNAVA
 _CLOSING = 1.0  # seconds that closing a connection may take
 _LONGEST_REASON = 300
 _FULL = "max number of clients"
+# What the server itself has said; anything else may be the end of a connection, or garbage.
+_CLEAR = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationError)
 
 
 class OutcomeUnknown(Exception):
@@ -66,12 +67,12 @@ class Session:
 
         Raises:
             ActionFailed: the server said no, so nothing was changed.
-            OutcomeUnknown: it did not answer.
+            OutcomeUnknown: it did not answer, or not in a way that can be understood.
         """
         try:
             async with asyncio.timeout_at(self._deadline):
                 await self._client.config_set(parameter, value)
-        except ResponseError as error:  # the only clear no
+        except _CLEAR as error:
             raise self._failure(error) from error
         except (RedisError, TimeoutError, OSError) as error:
             reason = f'redis "{self._where.name}" broke off while {parameter} was set'

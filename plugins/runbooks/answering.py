@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.domain.errors import Refused
 from bot.domain.incidents import IncidentId
 from bot.domain.messages import FieldErrors, Reply, note
+from bot.domain.people import Caller
 from bot.domain.runs import RunId
 from bot.plugin import InteractionRequest, PluginContext
 from plugins.runbooks.buttons import halted_by
@@ -71,18 +74,21 @@ class Answering:
 
     async def happened(self, request: InteractionRequest) -> Reply:
         """Settle a doubt: the effect took place."""
-        await self._context.runs.settle(RunId(request.value), happened="yes", by=request.caller)
+        by = await self._teller(request)
+        await self._context.runs.settle(RunId(request.value), happened="yes", by=by)
         return None
 
     async def not_happened(self, request: InteractionRequest) -> Reply:
         """Settle a doubt: the effect did not take place."""
-        await self._context.runs.settle(RunId(request.value), happened="no", by=request.caller)
+        by = await self._teller(request)
+        await self._context.runs.settle(RunId(request.value), happened="no", by=by)
         return None
 
     async def done(self, request: InteractionRequest) -> Reply:
         """Take a person's word that they did a step by hand."""
         id, step = asked_for(request.value)
-        await self._context.runs.done(id, step, happened="yes", by=request.caller)
+        by = await self._teller(request)
+        await self._context.runs.done(id, step, happened="yes", by=by)
         return None
 
     async def not_done(self, request: InteractionRequest) -> Reply:
@@ -96,8 +102,21 @@ class Answering:
         why = request.answers.get(NOTE, "").strip()
         if not why:
             return FieldErrors({NOTE: "Say what kept it from being done, for the record."})
-        await self._context.runs.done(id, step, happened="no", note=why, by=request.caller)
+        by = await self._teller(request)
+        await self._context.runs.done(id, step, happened="no", note=why, by=by)
         return None
+
+    async def _teller(self, request: InteractionRequest) -> Caller:
+        """Return who says what took place, as the chat platform knows them at this moment.
+
+        Whom it cannot name is not known to be no guest, so that nothing is taken
+        from them.
+
+        Raises:
+            ChatError: the chat platform could not be asked.
+        """
+        standing = await self._context.people.standing(request.caller.person.id)
+        return replace(request.caller, person=standing.person)
 
 
 def _shown_plan(value: str) -> tuple[RunId, str]:

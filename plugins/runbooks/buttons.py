@@ -32,7 +32,10 @@ def cancel_button(run: Run) -> Button:
 
 def stop_button(run: Run) -> Button:
     """Offer to stop a run that may be under way."""
-    text = "No further effect begins. One that has begun is not interrupted."
+    text = (
+        "No further effect begins. One that is under way is broken off; whether it took place is "
+        "looked up then, or asked."
+    )
     confirm = Confirm(title="Stop this run?", text=text, yes="Stop", no="Go on")
     return Button(label="Stop", interaction=STOP, value=run.id, confirm=confirm)
 

@@ -44,7 +44,7 @@ def asked_parts(run: Run, step: PlannedStep) -> Iterator[Part]:
     began = records.get(step.id, StepRecord(id=step.id)).started_at
     if step.timeout and began is not None:
         until = Moment(began + timedelta(seconds=step.timeout))
-        yield quiet("Somebody has to do it and say so by ", until, "; then it counts as failed.")
+        yield quiet("Somebody has to do it and say so by ", until, "; after that it is in doubt.")
 
 
 def answer_buttons(run: Run, step: PlannedStep) -> tuple[Button, Button]:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from bot.domain.messages import Bold, Button, Part, PersonName, Span, duration, paragraph, quiet
-from bot.domain.runs import Run, RunState
+from bot.domain.records import UNVERIFIED
+from bot.domain.runs import Run, RunState, StepRecord, StepState
 from bot.ports import OutputTail
 from plugins.runbooks.buttons import (
     RUN,
@@ -43,8 +44,10 @@ Drawn: TypeAlias = tuple[str, tuple[Part, ...]]
 def _succeeded(scene: Scene) -> Drawn:
     run = scene.run
     steps = run.plan.steps if run.plan else ()
-    verified = bool(steps) and all(step.verify is not None for step in steps)
-    word = "Succeeded and verified." if verified else "Succeeded."
+    checked = bool(steps) and all(step.verify is not None for step in steps)
+    failed = any(record.state is StepState.FAILED for record in run.records)
+    word = "Succeeded and verified." if checked else "Succeeded."
+    word = "Succeeded, although not every step did." if failed else word
     took = f" It took {_took(run)}." if run.ended_at else ""
     parts = (
         paragraph(Bold(word), took),
@@ -99,11 +102,36 @@ def _rolled_back(scene: Scene) -> Drawn:
     parts = (
         paragraph(Bold("Failed and rolled back. "), sentence(run.reason)),
         *_steps(scene),
-        paragraph("What it had done is taken back.", took_over),
+        paragraph(_taken_back(run), took_over),
         *consent(run),
         *row(again_button(run), *_looking_back(scene)),
     )
     return "failed and was rolled back", parts
+
+
+def _taken_back(run: Run) -> str:
+    standing = _standing(run)
+    if not standing:
+        return "What it had done is taken back."
+    return f"What had a way back is taken back. This stands: {', '.join(standing)}."
+
+
+def _standing(run: Run) -> list[str]:
+    """Name the steps that changed something and have no way back."""
+    back = {undo.step for undo in run.undoes}
+    records = {record.id: record for record in run.records}
+    return [
+        f"“{step.title}”"
+        for step in (run.plan.steps if run.plan else ())
+        if step.risk and step.id not in back and _took_effect(records.get(step.id))
+    ]
+
+
+def _took_effect(record: StepRecord | None) -> bool:
+    """Say whether a step did its part; one that was not verified did, as far as is known."""
+    if record is None or record.started_at is None:
+        return False
+    return record.state is StepState.DONE or UNVERIFIED in record.summary
 
 
 def _denied(scene: Scene) -> Drawn:

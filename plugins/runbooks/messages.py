@@ -239,13 +239,20 @@ def _in_doubt(scene: Scene) -> Drawn:
         *tail_parts(scene.output),
         paragraph(
             "It is not tried again by itself, so that it cannot happen twice. Look at the service,"
-            " then say what you saw: if it happened, the run goes on to verify it; if not, the run"
-            " ends as failed."
+            f" then say what you saw: {_once_known(run)}."
         ),
         *consent(run),
         *row(yes, no, output_button(run, scene.output.printed)),
     )
     return "in doubt, a person has to look", parts
+
+
+def _once_known(run: Run) -> str:
+    if run.stop_requested_by is not None:
+        return (
+            "the run ends as stopped, and what happened can be taken back where it has a way back"
+        )
+    return "if it happened, the run goes on to verify it; if not, the step counts as failed"
 
 
 _DRAWN: Mapping[RunState, Callable[[Scene], Drawn]] = {

@@ -155,9 +155,10 @@ class Systemd(Plugin[SystemdSettings]):
         """Start a unit that is listed in `plugins.systemd.units`; its undo stops it again.
 
         One that is active already stays as it is, and then there is nothing to
-        undo. The bot's user needs the right to manage the unit, by a polkit rule for
-        `org.freedesktop.systemd1.manage-units`. What systemd has begun comes to
-        its end even where the run is stopped.
+        undo. Only the very run that was started is stopped, and none where a crash
+        has lost which one it was. The bot's user needs the right to manage the
+        unit, by a polkit rule for `org.freedesktop.systemd1.manage-units`. What
+        systemd has begun comes to its end even where the run is stopped.
         """
         return await self._carry_out("start", call)
 
@@ -183,6 +184,8 @@ class Systemd(Plugin[SystemdSettings]):
         if unit.active in _DONE[verb]:
             lines = [f"  {unit.name}: {unit.shown}, and stays so"]
         pinned = {"expected": unit.active, "invocation": unit.invocation}
+        # What an undo says of its effect stays as it said it.
+        pinned |= {name: call.arguments[name] for name in pinned if name in call.arguments}
         return DryRun(diff="\n".join(lines), pinned=pinned, targets=(unit.name,))
 
     async def _carry_out(self, verb: str, call: ActionCall) -> ActionResult:
@@ -251,13 +254,24 @@ def _check(unit: Unit, arguments: Arguments) -> None:
 
 
 def _undo(verb: str) -> Callable[[ActionCall, ActionResult], Undo | None]:
-    """Take a start back by a stop and a stop by a start, where they changed something."""
+    """Take a start back by a stop and a stop by a start, where they changed something.
+
+    What was started is stopped only while it is the run of ours: somebody who
+    restarted the unit since wants it to be there.
+    """
 
     def undo(call: ActionCall, result: ActionResult) -> Undo | None:
         was = call.arguments.get("expected")
         if was is None or was in _DONE[verb] or not result.data.get("changed", True):
             return None
-        return Undo(uses=_REVERSE[verb], arguments={"unit": call.arguments["unit"]})
+        kept = {"unit": call.arguments["unit"]}
+        if verb == "stop":
+            return Undo(uses=_REVERSE[verb], arguments=kept)
+        run = result.data.get("invocation")
+        if not run:  # after a crash nobody knows which run of the unit is ours to stop
+            return None
+        ours = {"expected": "active", "invocation": run}
+        return Undo(uses=_REVERSE[verb], arguments={**kept, **ours})
 
     return undo
 

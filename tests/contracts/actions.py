@@ -221,6 +221,23 @@ class ActionContract:
             await self.take_back(subject, undo)
         assert await subject.state() == before
 
+    async def test_an_undo_spares_what_somebody_has_changed_since(self, subject: Subject) -> None:
+        changes(subject)
+        if subject.action.undo is None:
+            pytest.skip("it has no undo, and says so")
+        _, frozen = await preview(subject)
+        made = call(subject, frozen)
+        undo = subject.action.undo(made, await subject.action.handler(made))
+        assert undo is not None
+        await subject.settle()
+        await able(subject.disturb_effect())
+        before = await subject.state()
+        error = await broken(self.take_back(subject, undo))
+        assert isinstance(error, ActionFailed), f"it is not refused: {error!r}"
+        assert error.transient is Transient.CONFLICT
+        await subject.settle()
+        assert await subject.state() == before
+
     async def take_back(self, subject: Subject, undo: Undo) -> None:
         known = Registry([subject.action, *subject.others])
         reverse = known.get(undo.uses)
@@ -228,6 +245,8 @@ class ActionContract:
         arguments = dict(undo.arguments)
         if reverse.dry_run is not None:
             arguments |= (await reverse.dry_run(call(subject, arguments))).pinned
+            # A rollback may do no more than what the effect announced (`authority.py`).
+            assert undo.arguments.items() <= arguments.items()
         await reverse.handler(call(subject, arguments, key="run-1:undo"))
         await subject.settle()
 

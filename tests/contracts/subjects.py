@@ -54,6 +54,10 @@ class Subject(ABC):
         """Change the world so that what a dry run saw does not hold any more."""
         raise Unable("its world cannot change between plan and effect")
 
+    async def disturb_effect(self) -> None:
+        """Change the world behind the effect, as somebody does who wants it otherwise."""
+        await self.disturb()
+
     async def settle(self) -> None:  # noqa: B027  # most targets end at once
         """Wait until the target has ended what it was asked for before its caller went away."""
 

@@ -128,6 +128,17 @@ def test_what_became_of_a_suggested_runbook_is_what_became_of_its_run(
     assert fates(replace(RUN, state=state, reason="no answer")) == fate
 
 
+def test_a_run_that_had_nothing_to_do_was_not_stopped() -> None:
+    needless = replace(RUN, state=RunState.CANCELLED, reason="nothing to do: all is well")
+    assert fates(needless) == "asked for, and there was nothing to do: all is well"
+
+
+def test_a_run_that_was_stopped_half_way_had_been_run() -> None:
+    record = replace(RUN.records[0], started_at=RUN.created_at)
+    stopped = replace(RUN, state=RunState.CANCELLED, records=(record,), reason="stopped by Dana")
+    assert fates(stopped) == "run, and stopped before its end"
+
+
 def test_several_runs_of_a_suggested_runbook_are_told_in_order() -> None:
     failed = replace(RUN, state=RunState.FAILED, reason="timeout")
     assert fates(failed, RUN) == "run, and it failed: timeout; then run and verified"

@@ -65,6 +65,20 @@ def test_a_known_value_is_hidden_in_every_form(form: str) -> None:
     assert shown.endswith(" after")
 
 
+@pytest.mark.parametrize("scheme", ("Bearer", "bearer", "Token", "ApiKey"))
+def test_the_value_behind_a_scheme_is_known_by_itself(scheme: str) -> None:
+    shown = Redactor([f"{scheme} correct-horse"])("it got correct-horse, as {'a': 'correct-horse'}")
+    assert shown == f"it got {MASK}, as {{'a': '{MASK}'}}"
+
+
+def test_the_password_within_basic_credentials_is_known_by_itself() -> None:
+    encoded = base64.b64encode(b"dana:correct-horse").decode()
+    redactor = Redactor([f"Basic {encoded}"])
+    assert redactor("dana's is correct-horse") == f"dana's is {MASK}"
+    assert redactor(encoded) == MASK
+    assert Redactor(["Basic no base64 at all"])("all, base 64") == "all, base 64"
+
+
 @pytest.mark.parametrize("name", ("", "a", "ab", "abc", "user"))
 @pytest.mark.parametrize("encode", (base64.b64encode, base64.urlsafe_b64encode))
 def test_a_known_value_is_hidden_within_base64_at_any_place(name: str, encode) -> None:  # type: ignore[no-untyped-def]  # a function of base64
@@ -165,6 +179,7 @@ TOKENS = {
 def test_a_token_is_known_by_its_form(token: str) -> None:
     assert Redactor()(f'got "{token}", ok') == f'got "{MASK}", ok'
     assert Redactor()(f"got={token}") == f"got={MASK}"
+    assert Redactor()(f"x-{token}-") in (f"x-{MASK}", f"x-{MASK}-")
 
 
 LINES = {
@@ -269,6 +284,9 @@ SLOW = {
     "passwords": "password=x ",
     "names": "pass word token secret ",
     "tokens": "eyJ",
+    "tokens with dashes": "-eyJ",
+    "tokens with many dashes": "--eyJ-_",
+    "tokens that nearly are": "eyJaaaaaaaaa.-",
     "long tokens": "eyJ" + "a" * 9000,
     "addresses": "://a:",
     "headers": "authorization",

@@ -23,6 +23,7 @@ from bot.domain.runbooks import (
     Check,
     Expectation,
     Match,
+    OnFailure,
     Retry,
     Review,
     Runbook,
@@ -31,6 +32,7 @@ from bot.domain.runbooks import (
     Verification,
 )
 from bot.knowledge.action_checks import runbook_problems
+from bot.knowledge.step_checks import late_starts
 
 PASSING = frozenset({Transient.TIMEOUT, Transient.CONFLICT})
 
@@ -66,6 +68,7 @@ ACTIONS = {
         action("pool.count", Effect.READ, properties={"pool": {"type": "string"}}),
         action("pool.grow", undo=_back, properties={"by": NUMBER, "pid": NUMBER}),
         action("pool.drop", idempotent=False, properties={"by": NUMBER}),
+        action("pool.wipe", risk=Risk.R4),
         action("human.ask", manual=True),
         action("wait.for", Effect.READ, waiting=True),
     )
@@ -211,3 +214,65 @@ def test_a_fact_and_a_parameter_may_stand_beside_a_target() -> None:
     assert faults(step, parameters=(size,)) == []
     (fault,) = faults(replace(step, arguments={"by": "${target}"}), parameters=(size,))[:1]
     assert "by: 'a' is not of type 'integer'" in fault
+
+
+def test_a_wait_has_no_targets() -> None:
+    waits = replace(STEP, uses="wait.for@1", targets=("a", "b"))
+    assert faults(waits) == [
+        "10: step grow: wait.for@1 waits once, whatever the targets are; take targets out"
+    ]
+    assert faults(replace(waits, targets=("a",))) == []
+
+
+RISKY = replace(STEP, undo=StepUndo(uses="pool.wipe@1", arguments={}))
+BACK = replace(STEP, id="first", on_failure=OnFailure.ROLLBACK)
+
+
+def test_a_way_back_may_not_be_riskier_than_the_plan_that_announces_it() -> None:
+    (fault,) = faults(RISKY, BACK)
+    assert fault == (
+        "14: undo of grow: pool.wipe@1 is R4, riskier than every step, so that a rollback "
+        "would be refused; raise the risk of this step"
+    )
+
+
+def test_a_risky_way_back_that_people_ask_for_has_an_approval_of_its_own() -> None:
+    assert faults(RISKY) == []
+    assert faults(replace(RISKY, risk=Risk.R4), BACK) == []
+    blind = replace(BACK, risk=Risk.R3)  # without a dry run it counts one class higher
+    assert faults(RISKY, blind) == []
+
+
+WAIT = replace(STEP, id="wait", uses="wait.for@1")
+PATIENT = replace(LOOK, within=600)
+TRIES = Retry(times=3, on=(Transient.TIMEOUT,), wait=60)
+
+
+def late(*steps: Step) -> list[str]:
+    return [step.id for step, _ in late_starts(steps, ACTIONS)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "named"),
+    (
+        ((STEP,), []),
+        ((WAIT, STEP), []),
+        ((replace(WAIT, verify=PATIENT), STEP), ["grow"]),
+        ((replace(WAIT, verify=replace(LOOK, within=599)), STEP), []),
+        ((STEP, replace(WAIT, verify=PATIENT), replace(STEP, id="last")), []),
+        ((replace(STEP, retry=TRIES),), []),
+        ((replace(STEP, retry=replace(TRIES, times=4)),), ["grow"]),
+        ((replace(WAIT, verify=replace(LOOK, within=90)), replace(STEP, retry=TRIES)), ["grow"]),
+        ((replace(STEP, id="first"), replace(STEP, retry=replace(TRIES, times=4))), []),
+        ((replace(STEP, uses="pool.lost@1"), replace(STEP, retry=replace(TRIES, times=9))), []),
+    ),
+)
+def test_what_begins_after_consent_has_expired_is_named(
+    steps: tuple[Step, ...], named: list[str]
+) -> None:
+    assert late(*steps) == named
+
+
+def test_a_late_start_is_told_with_its_time() -> None:
+    ((_, reason),) = late_starts((replace(WAIT, verify=PATIENT), STEP), ACTIONS)
+    assert "begun or tried again 600 s after the run" in reason

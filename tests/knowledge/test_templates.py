@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.actions import Action, ActionCall, ActionResult, Effect, Risk
 from bot.domain.errors import Refused
 from bot.knowledge import load
 from bot.knowledge.advice import advice
@@ -127,6 +128,25 @@ def test_what_should_be_better_is_told_with_its_line(tmp_path: Path) -> None:
     assert '"unused" is never used' in told[0][1]
     assert 'nobody judges what the check "not-judged" finds' in told[1][1]
     assert "has steps and no cases" in told[2][1]
+
+
+async def _never(call: ActionCall) -> ActionResult:
+    raise AssertionError("nothing is called when pages are read")
+
+
+def test_what_waits_too_long_to_begin_is_a_warning_at_its_step(tmp_path: Path) -> None:
+    retry = "retry: {times: 9, after: [timeout], wait: 5s}"
+    text = PAGE.replace("AT", "2026-11-20").replace("id: act", f"id: act\n    {retry}")
+    path = written(tmp_path, text)
+    act = Action(
+        name="human.do", version=1, summary="Act.", effect=Effect.MUTATE, risk=Risk.R1,
+        idempotent=True, arguments={}, handler=_never,
+    )  # fmt: skip
+    books = load(tmp_path).runbooks
+    told = advice(tmp_path, books, today=TODAY, actions={"human.do@1": act})
+    (found,) = (p for p in told if "the approval has expired" in p.reason)
+    assert "id: act" in path.read_text(encoding="utf-8").split("\n")[found.line - 1]
+    assert found not in advice(tmp_path, books, today=TODAY)
 
 
 @pytest.mark.parametrize(

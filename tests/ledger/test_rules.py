@@ -386,19 +386,6 @@ async def test_only_a_person_puts_an_end_to_a_doubt(tmp_path: Path) -> None:
     assert any("no person said" in finding.reason for finding in judged(log))
 
 
-async def test_what_a_person_saw_take_place_is_not_begun_again(tmp_path: Path) -> None:
-    async with honest(tmp_path) as world:
-        id = await world.planned(step(uses="lamp.blind@1"))
-        await world.approve(id)
-        world.lamp.behaviour = [vanish]
-        await world.work()
-        await world.runs.settle(id, happened="yes", by=world.caller(DANA))
-        await world.work()
-        log = await log_of(world)
-    log.append(deepcopy(intent(log)))
-    assert any("had succeeded was begun again" in finding.reason for finding in judged(log))
-
-
 @pytest.mark.parametrize("end", ("superseded", "cancelled", "expired"))
 def test_no_effect_follows_the_end_of_its_run(approved: Log, end: str) -> None:
     at = index(approved, "run.started")

@@ -15,6 +15,8 @@ from functools import cached_property
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from typing_extensions import override
+
 from bot.domain.effects import EffectState
 from bot.domain.errors import Refused
 from bot.domain.runs import Run, RunId, RunState
@@ -32,6 +34,7 @@ STOPPED = 8.0  # seconds for which a bot is stopped at most
 OVER = {state for state in RunState if state.over} - {RunState.IN_DOUBT}
 ENDS = tuple(f"run.{state.replace(' ', '_')}" for state in OVER)
 ONCE = (*ENDS, "run.requested", "run.planned", "run.started", "run.rolling_back")
+HELD_UP = ("was held up past", "no answer in")
 KILL, STOP = signal.SIGKILL, signal.SIGSTOP
 
 # A process that has loaded everything and of which each bot is a fork: a bot starts at once.
@@ -51,6 +54,7 @@ class Death:
     signal: signal.Signals = KILL
     late: bool = False
 
+    @override
     def __str__(self) -> str:
         until = " until all is over" if self.late else ""
         return f"{self.story.name}: {self.signal.name} at point {self.at}{until}"
@@ -141,7 +145,7 @@ class Round:
 
     async def _strike(self) -> None:
         """Wait for a bot to die or to be stopped, and see to who goes on."""
-        await self._until(lambda: self.over or self.dead is not None)
+        await self._until(lambda: (self.over and self._at_rest()) or self.dead is not None)
         if self.dead is None:
             return
         victim = next(b for b in self.started if b.name == self.dead["bot"])
@@ -156,6 +160,11 @@ class Round:
         await self._until(lambda: _state_of(pid) == "T")
         await self._until(self._goes_on)
         os.kill(pid, signal.SIGCONT)
+
+    def _at_rest(self) -> bool:
+        """Say whether no bot is in the middle of a move."""
+        lines = Counter(x["what"] for x in journal_of(self.folder))
+        return lines["moves"] == lines["leaves"]
 
     def _goes_on(self) -> bool:
         """Say whether a stopped bot may go on: never before its lease is over."""
@@ -200,10 +209,9 @@ class Round:
         await self._sleeper_is_done()
         run = await self.people.run(self.id)
         ends = set(self.death.story.ends)
-        if self.death.at != NEVER:
-            ends |= self.death.story.may_end
-        if self.death.signal is STOP:
-            ends.add(RunState.FAILED)  # what is held up past its time is not begun
+        # What is held up past its time, by a signal or a busy machine, is not begun or not finished.
+        if self.death.signal is STOP or any(words in run.reason for words in HELD_UP):
+            ends.add(RunState.FAILED)
         assert run.state in ends, (str(self.death), run.state, run.reason)
         runs = [r for r in await self.people.runs.recent() if r.id == self.id or r.parent]
         assert all(r.state.over for r in runs), runs
@@ -242,7 +250,7 @@ class Round:
         ended: Counter[str] = Counter()
         once: Counter[tuple[str, str]] = Counter()
         for entry in self.people.ledger():
-            key, type = entry.get("idem_key"), entry["type"]
+            key, type = entry.get("idem_key") or "", entry["type"]
             if type == "action.intent":
                 began[key] += 1
             elif type in ("action.outcome", "action.settled") and key:

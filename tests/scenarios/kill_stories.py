@@ -73,8 +73,7 @@ class Story:
     """One page and its people.
 
     `stopped_in` is the state in which a person stops the run. `meanwhile` is what
-    changes once a worker has the run that was approved, `may_end` how it may end
-    as well where a bot dies.
+    changes once a worker has the run that was approved.
     """
 
     name: str
@@ -88,7 +87,6 @@ class Story:
     by_hand: bool = True
     stopped_in: RunState | None = None
     meanwhile: str = ""
-    may_end: frozenset[RunState] = frozenset()
 
     @property
     def book(self) -> Runbook:
@@ -125,7 +123,12 @@ STORIES = (
         acts("one"), acts("two"), acts("three", "disk.jam@1", on_failure=BACK),
         ends=RunState.ROLLED_BACK,
     ),
-    told("patient", acts("one", timeout=PATIENT), acts("two"), ends=RunState.SUCCEEDED),
+    told(
+        "patient",
+        acts("one", timeout=PATIENT, arguments={"slowly": True}),
+        acts("two"),
+        ends=RunState.SUCCEEDED,
+    ),
     told("pinned", acts("one", "disk.swap@1"), ends=RunState.SUCCEEDED),
     told(
         "taken back in vain",

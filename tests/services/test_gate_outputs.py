@@ -20,6 +20,7 @@ from bot.domain.actions import (
     Transient,
 )
 from bot.domain.errors import Refused
+from bot.domain.redaction import Redactor
 from bot.domain.runbooks import Check, Retry
 from bot.domain.runs import RunId, RunState
 from bot.services.registry import SUMMARY_LENGTH, answer, clean
@@ -159,6 +160,15 @@ def test_a_secret_is_taken_out_before_a_text_is_cut() -> None:
     text = "x" * (SUMMARY_LENGTH - 5) + SECRET
     assert "hunter" not in clean(text, redact)
     assert len(clean("y" * 10**6, redact)) == SUMMARY_LENGTH
+
+
+@pytest.mark.parametrize("code", ("\x1b[0m", "\x1b(B", "\x1b[38;5;2m", "\x07"))
+def test_a_colour_within_a_secret_does_not_hide_it(code: str) -> None:
+    assert "hunter2" not in clean(f"it says hunter2{code}-hunter2", Redactor(["hunter2-hunter2"]))
+
+
+def test_a_text_of_several_lines_stays_whole() -> None:
+    assert clean("first\r\nsecond\nthird\n") == "first\nsecond\nthird"
 
 
 async def test_why_a_read_failed_for_a_moment_is_kept() -> None:

@@ -312,6 +312,15 @@ def test_a_line_is_made_readable(printed: str, read: str) -> None:
     assert readable(printed) == read
 
 
+def test_a_line_that_is_one_long_word_is_read_at_once() -> None:
+    start = time.process_time()
+    for _ in range(50):
+        line = readable("a" * 20_000)
+    assert time.process_time() - start < 1
+    assert line == "a" * 12_384
+    assert readable("a b" * 10_000 + "c") == ("a b" * 10_000)[: 16_384 - 2]
+
+
 def test_a_line_without_end_is_cut_and_half_a_token_with_it() -> None:
     line = readable("word " * 3_276 + "ghp_" + "a" * 40)
     assert len(line) <= 16_384

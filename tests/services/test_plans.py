@@ -8,13 +8,22 @@ from typing import Any
 import pytest
 
 from bot.domain.actions import ActionCall, ActionFailed, ActionResult, Risk, Transient
+from bot.domain.errors import Refused
 from bot.domain.parameters import Parameter, ParameterKind
-from bot.domain.runbooks import Check, Expectation, OnFailure, Outcome, Rule, StepUndo
+from bot.domain.runbooks import (
+    ApprovalGroup,
+    Check,
+    Expectation,
+    OnFailure,
+    Outcome,
+    Rule,
+    StepUndo,
+)
 from bot.domain.runs import Plan, Run, RunId, RunState
 from bot.services.drafting import Drafting
 from bot.services.reading import Reader
 from bot.services.registry import Registry, unredacted
-from tests.services.gate_world import DANA, SHINES, World, step
+from tests.services.gate_world import BENCH, DANA, MARCUS, PRIYA, SHINES, World, step
 
 SEES_ONE = Expectation(equals=1)
 
@@ -327,3 +336,75 @@ async def test_a_kept_digest_is_neither_stored_nor_compared(world: World) -> Non
     assert plan == replace(plan)
     assert "digest" not in plan.content
     assert replace(plan, title="Another").digest != plan.digest
+
+
+# Ways back.
+
+WIDE = StepUndo(uses="lamp.wide@1", arguments={})
+ROLLS_BACK = step("two", on_failure=OnFailure.ROLLBACK)
+
+
+async def test_a_way_back_that_would_be_refused_is_not_announced(world: World) -> None:
+    run = await _planned(world, step("one", undo=WIDE), ROLLS_BACK)
+    assert run.state is RunState.FAILED
+    assert run.reason == (
+        "Taking “Step one” back is R3, and the plan that announces it only R1; "
+        "its rollback would be refused."
+    )
+
+
+async def test_a_way_back_may_be_as_risky_as_the_plan(world: World) -> None:
+    planned = step("one", undo=WIDE, risk=Risk.R3)
+    assert _plan(await _planned(world, planned, ROLLS_BACK)).risk is Risk.R3
+
+
+async def test_a_risky_way_back_is_fine_where_only_people_ask_for_it(world: World) -> None:
+    id = await world.planned(step("one", undo=WIDE))
+    await world.approve(id)
+    await world.work()
+    back = await world.runs.undo(id, by=world.caller(DANA))
+    await world.work()
+    plan = _plan(await world.run(back.id))
+    assert plan.risk is Risk.R3
+    assert sum(place.count for place in plan.quorum) == 2
+
+
+GROUPS = {Risk.R1: (ApprovalGroup(group="lighting", count=2),)}
+
+
+async def _undone_without_its_page(world: World) -> Run:
+    """Ask for an undo of a run whose page was renamed since."""
+    dana = "dana@example.com"
+    world.chat.addresses[dana] = PRIYA.id
+    id = await world.planned(step("one"), approval=GROUPS, editor=dana)
+    for person in (MARCUS, BENCH[0]):
+        await world.approve(id, person, "lighting")
+    await world.work()
+    assert (await world.run(id)).state is RunState.SUCCEEDED
+    back = await world.runs.undo(id, by=world.caller(DANA))
+    world.book = replace(world.book, id="light-renamed")
+    await world.work()
+    return await world.run(back.id)
+
+
+async def test_what_was_done_can_be_undone_although_its_page_is_gone(world: World) -> None:
+    back = await _undone_without_its_page(world)
+    assert back.state is RunState.AWAITING, back.reason
+    plan = _plan(back)
+    assert [s.id for s in plan.steps] == ["undo-one"]
+    assert (plan.runbook, plan.runbook_digest) == ("light", "0" * 64)
+    for person in (MARCUS, BENCH[0]):
+        await world.approve(back.id, person, "lighting")
+    await world.work()
+    assert await world.state(back.id) is RunState.SUCCEEDED
+
+
+async def test_who_had_to_approve_the_plan_has_to_approve_its_undo(world: World) -> None:
+    plan = _plan(await _undone_without_its_page(world))
+    assert [(place.group, place.count) for place in plan.quorum] == [("lighting", 2)]
+
+
+async def test_who_wrote_a_page_that_is_gone_approves_no_undo_of_it(world: World) -> None:
+    back = await _undone_without_its_page(world)
+    with pytest.raises(Refused):
+        await world.approve(back.id, PRIYA, "lighting")

@@ -152,6 +152,18 @@ async def test_an_answer_that_came_too_late_and_cannot_be_looked_up_is_in_doubt(
     assert await world.state(id) is RunState.IN_DOUBT
 
 
+async def test_an_expiry_between_attempts_does_not_deny_the_ones_there_were(world: World) -> None:
+    slow = Retry(times=3, on=(Transient.CONFLICT,), wait=EXECUTE_WITHIN + 1)
+    planned = replace(retried(), retry=slow)
+    id = await _begun(world, planned, behaviour=[conflicts])
+    world.clock.advance(seconds=EXECUTE_WITHIN + 2)
+    await world.work()
+    run = await world.run(id)
+    assert run.state is RunState.FAILED
+    assert run.reason == "The approval has expired; nothing more is run. Ask for a new plan."
+    assert world.lamp.calls == [f"{id}:one"]
+
+
 async def test_what_a_person_says_did_not_take_place_is_not_tried_again(world: World) -> None:
     world.lamp.answers = False
     id = await _begun(world, retried(timeout=0.05), behaviour=[late])

@@ -10,7 +10,7 @@ from bot.domain.runbooks import Check, DoneWhen, Expectation, OnFailure, Retry, 
 from bot.domain.runs import RunState
 from tests.ledger.forging import audited
 from tests.ledger.honest import HonestWorld, honest
-from tests.services.gate_world import DANA, MARCUS, SHINES, step
+from tests.services.gate_world import DANA, MARCUS, PRIYA, SHINES, step
 
 Do = Callable[[], None]
 HAND = StepUndo(uses="lamp.hand@1", arguments={"instruction": "take it back"})
@@ -80,6 +80,9 @@ async def _stopped_by_hand(world: HonestWorld, incident: str) -> None:
     await world.approve(id)
     await world.work()
     await world.runs.stop(id, by=world.caller(DANA))
+    await world.work()
+    assert await world.state(id) is RunState.IN_DOUBT
+    await world.runs.settle(id, happened="no", by=world.caller(PRIYA))
     await world.work()
     assert await world.state(id) is RunState.CANCELLED
 

@@ -71,9 +71,11 @@ def _lint(directory: Path, config: Path | None) -> _Linted:
         known = load(directory)
     except KnowledgeError as error:
         return _Linted(directory, None, error.problems, ())
-    errors = sorted(check_actions(known, offered(config).actions))
+    actions = offered(config).actions
+    errors = sorted(check_actions(known, actions))
     today = datetime.now(UTC).date()
-    return _Linted(directory, known, errors, advice(directory, known.runbooks, today=today))
+    warnings = advice(directory, known.runbooks, today=today, actions=actions)
+    return _Linted(directory, known, errors, warnings)
 
 
 def _print_text(linted: _Linted) -> None:

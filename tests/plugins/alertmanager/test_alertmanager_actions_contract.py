@@ -98,6 +98,12 @@ class Muting(OnTheBells):
         self.bells = self.another()
         self.wire.server = self.bells.server
 
+    @override
+    async def disturb_effect(self) -> None:
+        (made,) = self.bells.silences()
+        kept = {name: made[name] for name in ("id", "matchers", "startsAt", "createdBy", "comment")}
+        self.bells.mute(**kept)
+
 
 class Ending(OnTheBells):
     """The end of a silence that a person made."""

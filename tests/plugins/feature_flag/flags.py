@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,6 +65,9 @@ class Flags:
         shown = {"name": "x", "enabled": self.enabled[request.match_info["name"]]}
         if trick == "text":
             shown["enabled"] = "true"
+        if trick == "packed":
+            body = gzip.compress(json.dumps(shown).encode())
+            return web.Response(body=body, headers={"Content-Encoding": "gzip"})
         headers = {"strong": {"ETag": f'"{self.version}"'}, "weak": {"ETag": f'W/"{self.version}"'}}
         return web.json_response(shown, headers=headers.get(self.etags, {}))
 

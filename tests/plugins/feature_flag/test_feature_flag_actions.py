@@ -82,6 +82,21 @@ async def test_what_the_service_refuses_has_changed_nothing(
     assert refused.value.transient is transient
 
 
+@pytest.mark.parametrize("status", ("408", "499"))
+async def test_a_no_out_of_impatience_is_a_doubt(flags: Flags, status: str) -> None:
+    flags.tricks = [status]
+    with pytest.raises(OutcomeUnknown, match=status):
+        await offered(settings(flags))["feature_flag.set@1"].handler(OFF)
+
+
+async def test_what_is_packed_is_not_unpacked(flags: Flags) -> None:
+    """A thousand bytes may be a gigabyte, and unpacking it holds everybody up."""
+    flags.looks = ["packed"]
+    with pytest.raises(ActionFailed, match="has nothing at"):
+        await offered(settings(flags))["feature_flag.get@1"].handler(asking())
+    assert [headers["Accept-Encoding"] for _, _, headers, _ in flags.seen] == ["identity"]
+
+
 @pytest.mark.parametrize("trick", ("500", "503", "lost"))
 async def test_an_error_of_the_service_is_a_doubt_that_a_look_resolves(
     flags: Flags, trick: str

@@ -44,7 +44,7 @@ async def test_a_refused_request_has_changed_nothing(
 
 
 @pytest.mark.parametrize("method", ("POST", "PUT", "PATCH", "DELETE"))
-@pytest.mark.parametrize("status", (500, 502, 503, 504, 302))
+@pytest.mark.parametrize("status", (408, 499, 500, 502, 503, 504, 302))
 async def test_an_error_of_the_other_side_is_a_doubt_for_whatever_may_change_it(
     service: Service, method: str, status: int
 ) -> None:

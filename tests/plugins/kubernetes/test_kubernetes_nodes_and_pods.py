@@ -42,6 +42,19 @@ async def test_what_somebody_else_has_cordoned_stays_cordoned(shop: Shop) -> Non
     assert EFFECT not in shop.get("Node", "worker-1", "")["metadata"]["annotations"]
 
 
+async def test_a_node_that_somebody_has_opened_again_was_cordoned_all_the_same(shop: Shop) -> None:
+    """Otherwise it would be done again, and the person overruled."""
+
+    def opened(live: Object) -> None:
+        live["spec"].pop("unschedulable")
+
+    _, frozen = await shop.plan("kubernetes.cordon", node="worker-1")
+    assert (await shop.find("kubernetes.cordon", **frozen)).happened is Happened.NO
+    await shop.do("kubernetes.cordon", **frozen)
+    shop.change("Node", "worker-1", opened, namespace="")
+    assert (await shop.find("kubernetes.cordon", **frozen)).happened is Happened.YES
+
+
 async def test_a_role_that_may_not_list_nodes_can_still_cordon_one(shop: Shop) -> None:
     shop.server.denied = {("list", "nodes")}
     seen, _ = await shop.plan("kubernetes.cordon", node="worker-1")

@@ -117,6 +117,27 @@ async def test_a_patch_that_would_carry_a_secret_into_the_plan_is_refused(shop: 
     assert "DATABASE_PASSWORD" in seen.diff
 
 
+@pytest.mark.parametrize(
+    "held",
+    (
+        {"env": [{"name": "DATABASE_URL", "value": "postgres://shop:hunter2-hunter2@db/shop"}]},
+        {"args": ["--redis-password=hunter2-hunter2"]},
+    ),
+)
+async def test_a_secret_that_shows_by_its_form_alone_is_kept_out_of_a_plan(
+    shop: Shop, held: Object
+) -> None:
+    def leak(live: Object) -> None:
+        live["spec"]["template"]["spec"]["containers"][0].update(held)
+
+    shop.change("Deployment", "checkout", leak)
+    container = {"name": "checkout", "image": "shop/checkout:9"}
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    with pytest.raises(ActionFailed, match="looks") as no:
+        await shop.plan("kubernetes.patch", **CHECKOUT, patch=patch)
+    assert "hunter2" not in str(no.value)
+
+
 async def test_a_patch_that_is_too_large_for_a_plan_is_refused(shop: Shop) -> None:
     with pytest.raises(ActionFailed, match="16384 bytes"):
         await shop.plan("kubernetes.patch", **CHECKOUT, patch={"spec": {"x": ["y" * 100] * 200}})

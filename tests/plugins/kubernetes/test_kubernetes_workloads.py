@@ -268,3 +268,27 @@ async def test_a_deployment_that_went_on_is_not_rolled_back(shop: Shop) -> None:
         await shop.do("kubernetes.rollback", **frozen)
     shop.controllers.settle()
     assert shop.images() == ["shop/checkout:3"] * 3
+
+
+async def test_the_undo_of_a_rollback_spares_what_somebody_has_deployed_since(shop: Shop) -> None:
+    _, frozen = await shop.plan("kubernetes.rollback", **SHOP)
+    result = await shop.do("kubernetes.rollback", **frozen)
+    shop.controllers.settle()
+    shop.change("Deployment", "checkout", image("shop/checkout:hotfix"))
+    shop.controllers.settle()
+    with pytest.raises(ActionFailed, match="by somebody else") as no:
+        await shop.take_back("kubernetes.rollback", result, **frozen)
+    assert no.value.transient is Transient.CONFLICT
+    shop.controllers.settle()
+    assert shop.images() == ["shop/checkout:hotfix"] * 3
+
+
+async def test_a_number_that_is_back_already_is_as_the_undo_wants_it(shop: Shop) -> None:
+    """A rollback may do no more than what the effect announced."""
+    _, frozen = await shop.plan("kubernetes.scale", **CHECKOUT, replicas=5)
+    await shop.do("kubernetes.scale", **frozen)
+    shop.change("Deployment", "checkout", replicas(3))
+    back = {**CHECKOUT, "replicas": 3, "expected": 5}
+    _, undo = await shop.plan("kubernetes.scale", **back)
+    assert back.items() <= undo.items()
+    await shop.do("kubernetes.scale", **undo)

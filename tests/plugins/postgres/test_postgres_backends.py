@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -121,7 +122,8 @@ async def test_a_lost_answer_is_a_doubt_that_a_look_resolves(
     assert action.reconcile is not None
     seen = await action.dry_run(ending(victim))
     made = ending(victim, **seen.pinned)
-    assert (await action.reconcile(made)).happened is Happened.NO
+    # It may have been told to end and not have heard yet.
+    assert (await action.reconcile(made)).happened is Happened.UNKNOWN
     async with wire.losing(after=1):
         with pytest.raises(OutcomeUnknown, match="broke off"):
             await action.handler(made)
@@ -129,6 +131,60 @@ async def test_a_lost_answer_is_a_doubt_that_a_look_resolves(
         f"select count(*)::int from pg_stat_activity where pid = {made.arguments['pid']}", 0
     )
     assert (await action.reconcile(made)).happened is Happened.YES
+
+
+async def test_a_pooler_that_lost_its_server_is_a_doubt(
+    orders: Orders, victim: psycopg.Connection[Any]
+) -> None:
+    """PgBouncer says 08P01 in the place of the answer: "server conn crashed?"."""
+    fields = b"SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0"
+    crashed = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await asyncio.open_connection(orders.server.host, orders.server.port)
+        lost = False
+
+        async def there() -> None:
+            nonlocal lost
+            while sent := await reader.read(65_536):
+                lost = lost or b"pg_terminate_backend" in sent
+                server[1].write(sent)
+
+        async def back() -> None:
+            while (said := await server[0].read(65_536)) and not lost:
+                writer.write(said)
+            writer.write(crashed)
+            writer.close()
+
+        await asyncio.gather(there(), back(), return_exceptions=True)
+        server[1].close()
+
+    pooler = await asyncio.start_server(serve, "127.0.0.1", 0)
+    action = offered(settings(orders, pooler.sockets[0].getsockname()[1]))["postgres.terminate@1"]
+    assert action.dry_run is not None
+    seen = await action.dry_run(ending(victim))
+    with pytest.raises(OutcomeUnknown, match="08P01"):
+        await action.handler(ending(victim, **seen.pinned))
+    pooler.close()
+    orders.until(
+        f"select count(*)::int from pg_stat_activity where pid = {victim.info.backend_pid}", 0
+    )
+
+
+async def test_a_session_that_hears_late_is_not_denied(
+    orders: Orders, victim: psycopg.Connection[Any]
+) -> None:
+    action = offered(settings(orders))["postgres.terminate@1"]
+    assert action.dry_run is not None
+    assert action.reconcile is not None
+    made = ending(victim, **(await action.dry_run(ending(victim))).pinned)
+    os.kill(victim.info.backend_pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(OutcomeUnknown, match="no answer"):
+            await action.handler(replace(made, timeout=0.3))
+        assert (await action.reconcile(made)).happened is Happened.UNKNOWN
+    finally:
+        os.kill(victim.info.backend_pid, signal.SIGCONT)
 
 
 async def test_a_session_that_does_not_end_is_a_doubt(

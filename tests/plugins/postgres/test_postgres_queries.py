@@ -128,11 +128,33 @@ async def test_two_statements_are_refused_because_they_are_two(orders: Orders) -
         "select set_config('a.b', 'c', false)",
         "select dblink_exec('', 'drop table items')",
         "select lo_import('/etc/passwd')",
+        "select pg_terminate_backend --x\n(1)",
+        "select '--', pg_terminate_backend --x\n(1)",
+        "select pg_terminate_backend/* /* */ */(1)",
+        "select count(*) from ts_stat('select pg_terminate_' || 'backend(1)')",
+        "select query_to_xml('select 1', true, true, '')",
+        "select database_to_xml(true, true, '')",
+        "select ts_rewrite('a'::tsquery, 'select 1')",
     ),
 )
 async def test_functions_that_act_are_refused_by_name(orders: Orders, query: str) -> None:
     with pytest.raises(ActionFailed, match="only reads"):
         await offered(settings(orders))["postgres.query@1"].handler(asking(query))
+
+
+@pytest.mark.parametrize(
+    "query", (r'select U&"pg_terminate\005fbackend"(1)', r"select u&'\0061'", 'select U&"a" (1)')
+)
+async def test_names_that_are_written_with_escapes_are_refused(orders: Orders, query: str) -> None:
+    with pytest.raises(ActionFailed, match="U&"):
+        await offered(settings(orders))["postgres.query@1"].handler(asking(query))
+
+
+async def test_behind_a_row_that_is_too_large_none_is_read(orders: Orders) -> None:
+    """The third would divide by zero, if it were fetched."""
+    query = "select 1 / (3 - n), repeat('x', 70000) from generate_series(1, 10) n"
+    result = await offered(settings(orders))["postgres.query@1"].handler(asking(query))
+    assert (result.data["rows"], result.data["cut"]) == ([], True)
 
 
 HOSTILE = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -193,3 +195,12 @@ async def test_the_real_prometheus_refuses_so(real: Server, query: str, reason: 
     action = offered(settings(real.url), datetime.now(UTC))["prometheus.range@1"]
     with pytest.raises(ActionFailed, match=reason):
         await action.handler(over(600, "max", query=query))
+
+
+async def test_what_is_packed_is_not_unpacked() -> None:
+    """A thousand bytes may be a gigabyte, and unpacking it holds everybody up."""
+    packed = gzip.compress(json.dumps(matrix(["1", "2"])).encode())
+    async with watching(packed) as watcher:
+        with pytest.raises(ActionFailed, match="JSON"):
+            await offered(settings(watcher.url))["prometheus.range@1"].handler(over(60, "max"))
+        assert watcher.encodings == ["identity"]

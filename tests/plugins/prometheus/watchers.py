@@ -20,11 +20,12 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Watcher:
-    """The server. `answer` is the body of every answer, `status` its status."""
+    """The server. `answer` is the body of every answer, packed if in bytes; `status` its status."""
 
     answer: Any = None
     status: int = 200
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    encodings: list[str] = field(default_factory=list)
     port: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -40,6 +41,9 @@ class Watcher:
         self.seen.append((request.path, dict(request.query)))
         self.reached.set()
         await self.gate.wait()
+        self.encodings.append(request.headers.get("Accept-Encoding", ""))
+        if isinstance(self.answer, bytes):
+            return web.Response(body=self.answer, headers={"Content-Encoding": "gzip"})
         if isinstance(self.answer, str):
             return web.Response(text=self.answer, status=self.status)
         return web.json_response(self.answer, status=self.status)

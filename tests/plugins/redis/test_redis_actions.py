@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import subprocess
 from dataclasses import replace
@@ -81,7 +82,56 @@ async def test_more_memory_is_set_and_set_back(cache: Cache) -> None:
     assert cache.get("maxmemory") == "209715200"
     undo = action.undo(made, result)
     assert undo is not None
-    assert undo.arguments == {"server": "cache", "parameter": "maxmemory", "value": "104857600"}
+    back = {"parameter": "maxmemory", "value": "104857600", "expected": "200mb"}
+    assert undo.arguments == {"server": "cache", **back}
+    seen = await action.dry_run(asking(**back))
+    assert seen.pinned == {"expected": "200mb"}
+    await action.handler(asking(**back))
+    assert cache.get("maxmemory") == "104857600"
+
+
+async def test_what_somebody_has_set_since_is_not_set_back(cache: Cache) -> None:
+    cache.restore()
+    action = offered(settings(cache))["redis.config_set@1"]
+    assert action.dry_run is not None
+    back = asking(parameter="maxmemory", value="100mb", expected="200mb")
+    cache.admin.config_set("maxmemory", "400mb")
+    for ask in (action.dry_run, action.handler):
+        with pytest.raises(ActionFailed, match="not 200mb") as no:
+            await ask(back)
+        assert no.value.transient is Transient.CONFLICT
+    assert cache.get("maxmemory") == "419430400"
+
+
+async def test_an_answer_that_is_not_of_redis_is_a_doubt() -> None:
+    """A proxy that lost its server answers in its own words, behind the effect."""
+    held = {"maxmemory": "100"}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                length = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(length + 2))[:-2].decode())
+            if words[:2] == ["CONFIG", "GET"]:
+                pair = f"${len(words[2])}\r\n{words[2]}\r\n$3\r\n{held[words[2]]}\r\n"
+                writer.write(f"*2\r\n{pair}".encode())
+            elif words[:2] == ["CONFIG", "SET"]:
+                held[words[2]] = words[3]
+                writer.write(b"HTTP/1.1 502 Bad Gateway\r\n")
+            else:
+                writer.write(b"+OK\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    listed = {"host": "127.0.0.1", "port": port, "tls": False, "config": ["maxmemory"]}
+    made = RedisSettings.model_validate({"servers": {"cache": listed}})
+    with pytest.raises(OutcomeUnknown, match="broke off"):
+        await offered(made)["redis.config_set@1"].handler(
+            asking(parameter="maxmemory", value=200, expected="100")
+        )
+    server.close()
+    assert held == {"maxmemory": "200"}
 
 
 async def test_a_whole_number_is_a_value_too(cache: Cache) -> None:

@@ -175,6 +175,22 @@ def test_success_is_green_and_can_be_undone_where_there_is_an_undo() -> None:
     assert list(buttons(draw(replace(made, undoes=(UNDO,))))) == ["Undo", *asked]
 
 
+def test_success_in_spite_of_a_failed_step_claims_no_proof() -> None:
+    failed = step_record(
+        StepState.FAILED, summary="failed, and the plan goes on: not verified", ended_at=NOW
+    )
+    message = draw(approved(RunState.SUCCEEDED, records=(failed,), ended_at=NOW))
+    assert "verified." not in text(message)
+    assert "Succeeded, although not every step did." in text(message)
+    assert "verified" not in message.summary
+
+
+def test_a_stop_says_that_what_is_under_way_is_broken_off() -> None:
+    confirm = buttons(draw(approved(RunState.RUNNING)))["Stop"].confirm
+    assert confirm is not None
+    assert "One that is under way is broken off" in confirm.text
+
+
 def test_success_without_verification_does_not_claim_one() -> None:
     bare = plan(planned_step(verify=None))
     message = draw(run(RunState.SUCCEEDED, plan=bare))
@@ -223,6 +239,14 @@ def test_a_doubt_says_what_to_do_and_lets_a_person_settle_it() -> None:
     assert "It is not known whether “Restart the worker” took effect. No answer" in text(message)
     assert list(buttons(message)) == ["It happened", "It did not happen"]
     assert all(button.confirm is not None for button in buttons(message).values())
+
+
+def test_a_doubt_of_a_stopped_run_promises_no_further_step() -> None:
+    made = approved(RunState.IN_DOUBT, records=(step_record(StepState.IN_DOUBT),), reason="?")
+    assert "the run goes on to verify it" in text(draw(made))
+    stopped = text(draw(replace(made, stop_requested_by=DANA)))
+    assert "the run ends as stopped" in stopped
+    assert "goes on" not in stopped
 
 
 @pytest.mark.parametrize("state", list(RunState))

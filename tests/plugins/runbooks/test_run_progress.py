@@ -11,7 +11,7 @@ from bot.domain.approvals import Verdict
 from bot.domain.errors import Refused
 from bot.domain.messages import Code, Form, Mention, Message, Tone
 from bot.domain.runbooks import Expectation, Retry, StepUndo
-from bot.domain.runs import Goal, Look, Precondition, Run, RunId, RunState, StepState
+from bot.domain.runs import Goal, Look, Precondition, Run, RunId, RunState, StepRecord, StepState
 from bot.ports import OutputSize, OutputTail
 from bot.slack.blocks import render
 from bot.slack.forms import Opened, render_form
@@ -199,6 +199,27 @@ def test_what_is_taken_back_says_so(
     for word in words:
         assert word in text(message)
     assert list(buttons(message)) == offered
+
+
+def test_what_has_no_way_back_is_not_said_to_be_taken_back() -> None:
+    steps = tuple(planned_step(id=f"s{n}", title=f"Step {n}") for n in range(5))
+    states = (
+        ("s0", StepState.DONE, ""),
+        ("s1", StepState.DONE, ""),
+        ("s2", StepState.FAILED, "failed, and the plan goes on: it jams"),
+        ("s3", StepState.FAILED, "not verified within 90 s: 0.4"),
+    )
+    records = tuple(
+        replace(FAILED, id=id, state=state, summary=summary) for id, state, summary in states
+    )
+    waiting = StepRecord(id="s4")
+    made = replace(
+        run(RunState.ROLLED_BACK, plan=plan(*steps)),
+        records=(*records, waiting),
+        undoes=(replace(UNDO, step="s1"),),
+    )
+    shown = text(draw(made))
+    assert "What had a way back is taken back. This stands: “Step 0”, “Step 3”." in shown
 
 
 def test_a_plan_whose_page_was_changed_says_so_and_can_be_asked_for_again() -> None:

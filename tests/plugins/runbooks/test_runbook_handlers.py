@@ -10,7 +10,7 @@ from bot.domain.errors import NotFound, Refused
 from bot.domain.events import RunChanged
 from bot.domain.incidents import IncidentStatus
 from bot.domain.messages import Button, Buttons, FieldErrors, Form, SelectField
-from bot.domain.people import ChannelId
+from bot.domain.people import ChannelId, Person
 from bot.domain.runs import Run, RunId, RunState
 from bot.plugin import (
     Place,
@@ -146,6 +146,43 @@ async def test_a_waiting_run_is_cancelled(world: World) -> None:
         await world.press("runbooks.happened", "r1")
     with pytest.raises(NotFound):
         await world.press("runbooks.not_happened", "ghost")
+
+
+PRESSES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("runbooks.happened", "r1", {}),
+    ("runbooks.not_happened", "r1", {}),
+    ("runbooks.done", "r1:restart", {}),
+    ("runbooks.not_done_because", "r1:restart", {"note": "no key"}),
+)
+
+
+@pytest.mark.parametrize(("name", "value", "answers"), PRESSES)
+async def test_what_took_place_is_not_taken_from_a_guest_who_goes_by_a_bare_name(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, value: str, answers: dict[str, Any]
+) -> None:
+    await world.keep(run(RunState.IN_DOUBT))
+
+    async def guest(id: str) -> Person:
+        return replace(EVE, guest=True)
+
+    monkeypatch.setattr(world.chat, "member", guest)
+    with pytest.raises(Refused, match="Only full members"):
+        await world.press(name, value, EVE, **answers)
+
+
+@pytest.mark.parametrize(("name", "value", "answers"), PRESSES)
+async def test_what_took_place_is_not_taken_from_whom_nobody_can_name(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, value: str, answers: dict[str, Any]
+) -> None:
+    await world.keep(run(RunState.IN_DOUBT))
+
+    async def away(id: str) -> Person:
+        raise ChatError("no answer")
+
+    monkeypatch.setattr(world.chat, "member", away)
+    with pytest.raises(ChatError):
+        await world.press(name, value, EVE, **answers)
+    assert (await world.context.runs.get(RunId("r1"))).state is RunState.IN_DOUBT
 
 
 async def test_the_kill_switch_of_the_runs_service_is_pulled_from_its_message(

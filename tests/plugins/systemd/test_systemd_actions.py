@@ -177,6 +177,32 @@ async def test_a_start_by_somebody_else_is_not_undone(manager: Manager) -> None:
     assert start.undo(frozen, await start.handler(frozen)) is None
 
 
+async def test_a_unit_that_somebody_restarted_since_is_not_stopped(manager: Manager) -> None:
+    manager.set(UNIT, ActiveState="inactive", SubState="dead")
+    made = actions(manager)
+    start, stop = made["start"], made["stop"]
+    assert start.undo is not None
+    assert stop.dry_run is not None
+    _, frozen = await planned(start)
+    undo = start.undo(frozen, await start.handler(frozen))
+    assert undo is not None
+    ours = manager.get(UNIT)["InvocationID"]
+    assert undo.arguments == {"unit": UNIT, "expected": "active", "invocation": ours}
+    assert start.undo(frozen, ActionResult(summary="")) is None, "nobody knows which run is ours"
+    back = call(**{name: undo.arguments[name] for name in ("expected", "invocation")})
+    assert (await stop.dry_run(back)).pinned == {"expected": "active", "invocation": ours}
+    manager.set(UNIT, InvocationID=ANOTHER)
+    for ask in (stop.dry_run, stop.handler):
+        with pytest.raises(ActionFailed, match="not as it was planned") as no:
+            await ask(back)
+        assert no.value.transient is Transient.CONFLICT
+    assert manager.get(UNIT)["ActiveState"] == "active"
+    manager.set(UNIT, ActiveState="inactive", SubState="dead")
+    seen = await stop.dry_run(back)
+    assert seen.pinned == {"expected": "active", "invocation": ours}, "what was announced stays"
+    assert (await stop.handler(back)).data["changed"] is False
+
+
 async def test_a_systemctl_that_is_not_there_is_certain(manager: Manager) -> None:
     made = actions(manager, systemctl="/nonexistent/systemctl")
     with pytest.raises(ActionFailed, match="cannot be started"):

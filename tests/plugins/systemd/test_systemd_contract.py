@@ -14,7 +14,7 @@ from typing_extensions import override
 from bot.domain.actions import JSON, Action, Arguments
 from bot.plugin import PluginContext
 from plugins.systemd.plugin import Systemd, SystemdSettings
-from tests.contracts.actions import ActionContract, Reached, Subject
+from tests.contracts.actions import ActionContract, Reached, Subject, Unable
 from tests.plugins.systemd.standing_in import RUNNING, Manager, write_program
 
 UNIT = "web@1.service"
@@ -128,10 +128,18 @@ class StartSubject(UnitSubject):
     before = STOPPED
     other = FAILED
 
+    @override
+    async def disturb_effect(self) -> None:
+        self.manager.set(UNIT, **ANEW)
+
 
 class StopSubject(UnitSubject):
     verb = "stop"
     other = ANEW
+
+    @override
+    async def disturb_effect(self) -> None:
+        raise Unable("whoever starts it again has done what the undo would do")
 
 
 class TestSystemdStatus(ActionContract):
