@@ -57,8 +57,6 @@ USERGROUPS: Mapping[str, Sequence[str]] = {
     "web-oncall": ("owen",),
     "identity-oncall": ("sofia",),
     "logistics-oncall": ("hugo",),
-    "storage-oncall": ("hugo", "owen"),
-    "edge-oncall": ("owen", "sofia"),
     "security": ("sofia", "marcus"),
 }
 

@@ -209,7 +209,7 @@ class Round:
         await self._sleeper_is_done()
         run = await self.people.run(self.id)
         ends = set(self.death.story.ends)
-        # What is held up past its time, by a signal or a busy machine, is not begun or not finished.
+        # What is held up past its time, by a signal or a busy machine, fails.
         if self.death.signal is STOP or any(words in run.reason for words in HELD_UP):
             ends.add(RunState.FAILED)
         assert run.state in ends, (str(self.death), run.state, run.reason)

@@ -24,7 +24,7 @@ from bot.storage import postgres_writer
 from tests.fakes import FakeClock
 from tests.scenarios.kill_disk import Disk, disk_actions
 from tests.scenarios.kill_points import HELD, Held, Journal, Pointed, Points
-from tests.scenarios.kill_stories import BY_NAME, Story, freeze
+from tests.scenarios.kill_stories import BY_NAME, TIMEOUT, Story, freeze
 from tests.services import gate_world
 from tests.storage.worlds import StoreWorld
 
@@ -103,7 +103,7 @@ def work(job: Job) -> None:
     postgres_writer.IDLE_SECONDS = IDLE
     gate_world.ANSWER_WITHIN = story.answer_within
     gate_world.EXECUTE_WITHIN = story.execute_within
-    drafting.LEAST_BY_HAND = 0.0
+    drafting.LEAST_BY_HAND, drafting.UNDO_SECONDS = 0.0, TIMEOUT
     gate_world.RunWorker = Moving  # type: ignore[attr-defined]  # this process does nothing else
     asyncio.run(_work_on(job, story))
 

@@ -153,6 +153,8 @@ async def among_systems(
         secrets=secrets,
     )
     rehearsal = Rehearsal(stage)
+    rehearsal.workspace.add_usergroup("storage-oncall", members=["hugo"])
+    rehearsal.workspace.add_usergroup("edge-oncall", members=["owen"])
     with ExitStack() as stack:
         alerts = stack.enter_context(alertmanager(folder, _routing(rehearsal)))
         url = stack.enter_context(prometheus(folder, targets=targets, rules=rules, alerts=alerts))
