@@ -374,7 +374,11 @@ def test_two_processes_seal_one_tree(url: str, tmp_path: Path) -> None:
         ("UPDATE ledger_entries SET seq = 77 WHERE seq = 2", 2),
         ("UPDATE ledger_entries SET leaf = '\\x00' WHERE seq = 2", 2),
         ("UPDATE ledger_entries SET salt = NULL WHERE seq = 2", 2),
-        ("UPDATE ledger_entries SET body = set_byte(body, 20, 7) WHERE seq = 2", 2),
+        (
+            "UPDATE ledger_entries SET body = set_byte(body, 20, get_byte(body, 20) # 1)"
+            " WHERE seq = 2",
+            2,
+        ),
         ("DELETE FROM ledger_nodes WHERE level = 1 AND position = 1", 3),
         ("UPDATE ledger_nodes SET hash = '\\x00' WHERE level = 0 AND position = 6", 6),
         ("INSERT INTO ledger_nodes VALUES (0, 9, '\\x00')", 9),
