@@ -33,6 +33,7 @@ class Relay:
     listener: asyncio.Server | None = None
     open: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
     answers_passed: int = 0
+    asked: bool = False
     connections: int = 0
 
     @asynccontextmanager
@@ -127,6 +128,7 @@ class Relay:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(65536):
                 self.reached.set()
+                self.asked = True
                 if self.wire is not Wire.HOLDS:
                     to_server.write(chunk)
                     await to_server.drain()
@@ -136,7 +138,8 @@ class Relay:
     ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await from_server.read(65536):
-                if self.wire is Wire.LOSES:
+                if self.wire is Wire.LOSES and self.asked:
+                    self.asked = False  # what follows is more of the same answer
                     self.answers_passed += 1
                     if self.answers_passed > 0:
                         return

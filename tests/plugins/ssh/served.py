@@ -101,7 +101,7 @@ class Sshd:
         while asked:
             children = Path(f"/proc/{asked[0]}/task/{asked.pop(0)}/children")
             pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
-            sshd = [pid for pid in pids if b"sshd" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            sshd = [pid for pid in pids if b"sshd" in _command_line(pid)]
             found += sshd
             asked += sshd
         return found
@@ -122,3 +122,11 @@ class Sshd:
             "key": str(self.folder / "client"),
         }
         return Host.model_validate(given | other)
+
+
+def _command_line(pid: int) -> bytes:
+    """Return what a process was started with; nothing of one that has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
