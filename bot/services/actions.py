@@ -158,11 +158,14 @@ class ActionGate:
     def _again_at(self, step: PlannedStep, effect: EffectRecord) -> datetime | None:
         return next_attempt(step, self.registry.actions.get(step.uses), effect)
 
-    async def _carry_out(self, claim: Claim, step: PlannedStep, intent: EffectRecord) -> Settled:
+    async def _carry_out(
+        self, claim: Claim, step: PlannedStep, intent: EffectRecord, *, doubted: bool = False
+    ) -> Settled:
         """Call the handler, and never past the deadline that the intent announced.
 
         The deadline counts from the intent: a worker that was held up after it
         must not act when another may already have looked and found nothing.
+        `doubted` says that an earlier attempt may have had the effect.
         """
         if step.manual:
             return await self._hand_over(claim, step, intent)
@@ -176,17 +179,17 @@ class ActionGate:
         except Stale:
             raise  # the effect is another worker's now
         except Refused as no:
-            return await self._complete(claim, step, failed(intent, no.reason))
+            return await self._fail(claim, step, intent, no.reason, doubted=doubted)
         except ActionFailed as no:
-            missed = replace(failed(intent, no.reason), transient=no.transient)
-            return await self._complete(claim, step, missed)
+            missed = replace(intent, transient=no.transient)
+            return await self._fail(claim, step, missed, no.reason, doubted=doubted)
         except TimeoutError:
             late = replace(intent, transient=Transient.TIMEOUT)
             return await self._look(claim, step, late, why=f"no answer in {step.timeout:g} s")
         except Halted as halted:
             stopped = replace(intent, stopped=True)
             if halted.unchanged:
-                return await self._complete(claim, step, failed(stopped, halted.reason))
+                return await self._fail(claim, step, stopped, halted.reason, doubted=doubted)
             return await self._look(claim, step, stopped, why=halted.reason)
         except Exception as error:  # any handler's error leaves the effect in doubt, never the run
             log.exception("effect %s broke off", intent.key)
@@ -195,6 +198,14 @@ class ActionGate:
             intent, state=EffectState.SUCCEEDED, summary=result.summary, value=result.value
         )
         return await self._complete(claim, step, done, result=result)
+
+    async def _fail(
+        self, claim: Claim, step: PlannedStep, intent: EffectRecord, why: str, *, doubted: bool
+    ) -> Settled:
+        """Record that this attempt had no effect; one before it may have had it all the same."""
+        if doubted:
+            return await self._look(claim, step, intent, why=why)
+        return await self._complete(claim, step, failed(intent, why))
 
     async def _start(
         self, step: PlannedStep, intent: EffectRecord, call: ActionCall
@@ -330,7 +341,8 @@ class ActionGate:
                 return await self._doubt(claim, step, known, seen.detail)
             await self._complete(claim, step, failed(known, f"{seen.detail}; {no.reason}"))
             raise
-        return await self._carry_out(claim, step, intent)
+        doubted = seen.happened is Happened.UNKNOWN
+        return await self._carry_out(claim, step, intent, doubted=doubted)
 
     async def _doubt(
         self, claim: Claim, step: PlannedStep, known: EffectRecord, why: str

@@ -18,13 +18,14 @@ from bot.domain.actions import (
     ActionResult,
     Effect,
     Risk,
+    Transient,
 )
 from bot.domain.approvals import Verdict
 from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, Refused
 from bot.domain.people import Caller, Standing
 from bot.domain.policy import RiskPolicy
-from bot.domain.runbooks import ApprovalGroup, OnFailure
+from bot.domain.runbooks import ApprovalGroup, OnFailure, Retry
 from bot.domain.runs import RunId, RunState, StepState
 from bot.services.authority import check_rollback
 from bot.services.registry import Registry
@@ -32,6 +33,7 @@ from tests.services.gate_world import (
     ANSWER_WITHIN,
     DANA,
     EXECUTE_WITHIN,
+    LEASE,
     MARCUS,
     PRIYA,
     ROBOT,
@@ -39,6 +41,7 @@ from tests.services.gate_world import (
     World,
     step,
 )
+from tests.services.test_gate_machine import Crash
 
 Do = Callable[[], None]
 
@@ -651,6 +654,42 @@ async def test_an_effect_nobody_can_know_of_goes_to_a_person(
     assert effect.state is EffectState.IN_DOUBT
     assert await world.state(id) is RunState.IN_DOUBT
     assert world.lamp.calls == [f"{id}:one"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "retry", "state"),
+    (
+        ("nothing", None, EffectState.IN_DOUBT),
+        ("nothing", Retry(times=3, on=(Transient.CONFLICT,), wait=1), EffectState.IN_DOUBT),
+        ("the truth", None, EffectState.SUCCEEDED),
+    ),
+)
+async def test_a_second_attempt_that_fails_does_not_answer_for_the_first(
+    world: World, shown: str, retry: Retry | None, state: EffectState
+) -> None:
+    """A worker dies in its handler; the next one repeats the step, and is told no."""
+
+    async def dies_after(call: ActionCall, do: Do) -> ActionResult:
+        do()
+        raise Crash
+
+    async def conflicts(call: ActionCall, do: Do) -> ActionResult:
+        world.lamp.answers = shown == "the truth"
+        raise ActionFailed("somebody was faster", transient=Transient.CONFLICT)
+
+    world.lamp.answers = False
+    world.lamp.behaviour = [dies_after, conflicts]
+    once = step(uses="lamp.set@1", arguments={"value": 1}, retry=retry, timeout=0.05)
+    id = await world.planned(once)
+    await world.approve(id)
+    with pytest.raises(Crash):
+        await world.work()
+    world.clock.advance(seconds=LEASE + 1)
+    await world.work(patience=30)
+    effect = await world.effect(id)
+    assert effect is not None
+    assert effect.state is state
+    assert world.lamp.calls == [f"{id}:one"] * 2
 
 
 async def test_a_look_that_breaks_off_tells_nothing(world: World) -> None:
