@@ -157,6 +157,10 @@ class ActionFailed(TocsinError):
         self.transient = transient
 
 
+class OutcomeUnknown(Exception):
+    """An action that was begun and got no clear answer: it may have taken effect."""
+
+
 Handler = Callable[[ActionCall], Awaitable[ActionResult]]
 
 

@@ -10,7 +10,7 @@ from functools import cache
 
 import httpx
 
-from bot.domain.actions import JSON, ActionFailed, Transient
+from bot.domain.actions import JSON, ActionFailed, OutcomeUnknown, Transient
 
 LARGEST = 20_000_000  # bytes of an answer that are read; a silence has some 400
 TRANSIENT = frozenset(
@@ -29,10 +29,6 @@ _BY_STATUS = {
 # may be at work all the same.
 _LATE_STATUS = frozenset({408, 499})
 Parameters = Sequence[tuple[str, str]]
-
-
-class OutcomeUnknown(Exception):
-    """The request left and no clear answer came back: it may have taken effect."""
 
 
 @cache

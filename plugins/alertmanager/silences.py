@@ -18,11 +18,12 @@ from bot.domain.actions import (
     Arguments,
     DryRun,
     Happened,
+    OutcomeUnknown,
     Reconciliation,
     Transient,
     Undo,
 )
-from plugins.alertmanager.api import Api, Left, OutcomeUnknown
+from plugins.alertmanager.api import Api, Left
 from plugins.alertmanager.matchers import (
     SCHEMA,
     Matcher,

@@ -22,6 +22,7 @@ from bot.domain.actions import (
     ActionResult,
     DryRun,
     Effect,
+    OutcomeUnknown,
     Output,
     Risk,
     Transient,
@@ -29,7 +30,7 @@ from bot.domain.actions import (
 from bot.domain.argv import LONGEST_ARGUMENT, MOST_ARGUMENTS
 from bot.domain.printing import Printed, hide, hideable, number
 from bot.plugin import Plugin, PluginSettings
-from plugins.command.processes import Ended, OutcomeUnknown, Start, TookTooLong, run
+from plugins.command.processes import Ended, Start, TookTooLong, run
 from plugins.command.programs import Program, allowed
 
 _LAST_LINE = 200  # characters of the last line that stand in the summary

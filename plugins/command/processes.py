@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.actions import ActionFailed, Transient
+from bot.domain.actions import ActionFailed, OutcomeUnknown, Transient
 from bot.domain.printing import Printed, Stream
 
 # Nothing of ours is inherited: our environment holds tokens.
@@ -22,10 +22,6 @@ _CHUNK = 65_536
 _GRACE = 3.0  # seconds between being asked to end and being killed
 _LAST_WORDS = 1.0  # seconds that children may keep the output open after the program's end
 _FOR_NOW = {errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.ETXTBSY}
-
-
-class OutcomeUnknown(Exception):
-    """The program was started and did not end well: it may have taken effect."""
 
 
 class TookTooLong(OutcomeUnknown):

@@ -7,15 +7,11 @@ from typing import Any
 
 import httpx
 
-from bot.domain.actions import JSON, ActionFailed
+from bot.domain.actions import JSON, ActionFailed, OutcomeUnknown
 
 _LONGEST_ANSWER = 1_000_000
 _CONFLICT = 409
 _BAD_GATEWAY = 502
-
-
-class OutcomeUnknown(Exception):
-    """The request left and no clear answer came back: it may have taken effect."""
 
 
 class Conflict(ActionFailed):

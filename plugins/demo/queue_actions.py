@@ -15,10 +15,11 @@ from bot.domain.actions import (
     DryRun,
     Effect,
     Happened,
+    OutcomeUnknown,
     Reconciliation,
     Risk,
 )
-from plugins.demo.admin import CheckoutAdmin, OutcomeUnknown
+from plugins.demo.admin import CheckoutAdmin
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from functools import cache
 
 import httpx
 
-from bot.domain.actions import JSON, ActionFailed, Transient
+from bot.domain.actions import JSON, ActionFailed, OutcomeUnknown, Transient
 
 LARGEST = 1_000_000  # bytes of an answer that are read
 TRANSIENT = frozenset(Transient)
@@ -26,10 +26,6 @@ _BY_STATUS = {
     503: Transient.UNAVAILABLE,
     504: Transient.TIMEOUT,
 }
-
-
-class OutcomeUnknown(Exception):
-    """The request left and no clear answer came back: it may have taken effect."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.domain.actions import JSON, ActionFailed
+from bot.domain.pointers import found
 
 FLAG = "{flag}"
 ENABLED = "{enabled}"
@@ -40,15 +41,9 @@ def state_at(document: JSON, pointer: str) -> bool:
     Raises:
         ActionFailed: there is none; a number or a text is not taken for one.
     """
-    found = document
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            raise ActionFailed(f"the flag service's answer has nothing at {pointer}")
-    if not isinstance(found, bool):
+    there, value = found(document, pointer)
+    if not there:
+        raise ActionFailed(f"the flag service's answer has nothing at {pointer}")
+    if not isinstance(value, bool):
         raise ActionFailed(f"the flag service's answer has no true or false at {pointer}")
-    return found
+    return value

@@ -15,11 +15,13 @@ from bot.domain.actions import (
     Arguments,
     DryRun,
     Effect,
+    OutcomeUnknown,
     Risk,
     Transient,
 )
+from bot.domain.pointers import found
 from plugins.http.addresses import Resolve, checked_address, resolve
-from plugins.http.exchange import Answer, Exchange, NoAnswer, OutcomeUnknown, check_headers, send
+from plugins.http.exchange import Answer, Exchange, NoAnswer, check_headers, send
 from plugins.http.targets import Origin, Target, allowed
 
 _SHOWN_BODY = 2_000
@@ -266,15 +268,9 @@ def number_at(document: JSON, pointer: str) -> float:
     Raises:
         ActionFailed: there is none.
     """
-    found = document
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            raise ActionFailed(f"the answer has nothing at {pointer}")
-    if not isinstance(found, int | float):
+    there, value = found(document, pointer)
+    if not there:
+        raise ActionFailed(f"the answer has nothing at {pointer}")
+    if not isinstance(value, int | float):
         raise ActionFailed(f"what the answer has at {pointer} is not a number")
-    return float(found)
+    return float(value)

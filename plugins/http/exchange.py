@@ -14,7 +14,7 @@ from functools import cache
 
 import httpx
 
-from bot.domain.actions import JSON, ActionFailed, Transient
+from bot.domain.actions import JSON, ActionFailed, OutcomeUnknown, Transient
 from plugins.http.targets import Target
 
 # Headers that would change whom we speak to, as whom, or how the message is framed.
@@ -26,10 +26,6 @@ _RESERVED = re.compile(
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[ -~]{0,1000}")
 _LONGEST_WAIT = 86_400.0  # seconds; whoever says more says "not today"
-
-
-class OutcomeUnknown(Exception):
-    """The request left and no clear answer came back: it may have taken effect."""
 
 
 class NoAnswer(OutcomeUnknown):

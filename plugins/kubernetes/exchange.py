@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx2
 from lightkube.core.exceptions import ConfigError
 
-from bot.domain.actions import JSON, ActionFailed, Transient
+from bot.domain.actions import JSON, ActionFailed, OutcomeUnknown, Transient
 from plugins.kubernetes.objects import HIDDEN
 
 LARGEST = 4_000_000  # bytes of an answer; one object has at most 1.5 MB
@@ -35,10 +35,6 @@ _UNSENT = (
 )
 _SHORTEST_SECRET = 6  # anything shorter is found in innocent words
 _PAGES = 20  # of a list, each of at most 500 objects
-
-
-class OutcomeUnknown(Exception):
-    """A change was asked for and no clear answer came: it may have taken effect."""
 
 
 class Missing(ActionFailed):

@@ -17,9 +17,10 @@ from bot.domain.actions import (
     Output,
     Risk,
 )
+from bot.domain.pointers import found
 from plugins.kubernetes import schemas
 from plugins.kubernetes.changing import TRANSIENT, Access
-from plugins.kubernetes.objects import found, quantity
+from plugins.kubernetes.objects import quantity
 from plugins.kubernetes.rollouts import rollout, stale
 from plugins.kubernetes.schemas import Schema
 

@@ -127,19 +127,6 @@ def touched(document: JSON, patch: JSON) -> JSON:
     return {key: part for key, part in parts.items() if part != {} or not patch[key]}
 
 
-def found(document: JSON, pointer: str) -> tuple[bool, JSON]:
-    """Return whether a JSON Pointer (RFC 6901) leads somewhere, and what is there."""
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, Mapping) and key in document:
-            document = document[key]
-        elif isinstance(document, list) and key.isdecimal() and int(key) < len(document):
-            document = document[int(key)]
-        else:
-            return False, None
-    return True, document
-
-
 def digest(part: JSON) -> str:
     """Return what a part of an object is recognised by: 32 hexadecimal digits of its SHA-256."""
     text = json.dumps(part, sort_keys=True, separators=(",", ":"))

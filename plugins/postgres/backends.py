@@ -18,11 +18,12 @@ from bot.domain.actions import (
     ActionResult,
     DryRun,
     Happened,
+    OutcomeUnknown,
     Reconciliation,
     Transient,
 )
 from plugins.postgres.places import Place, place
-from plugins.postgres.sessions import Connection, OutcomeUnknown, change, look
+from plugins.postgres.sessions import Connection, change, look
 
 _POLL = 0.05  # seconds between two looks whether the session has ended
 _SHOWN_QUERY = 200

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 
-from bot.domain.actions import ActionFailed, Transient
+from bot.domain.actions import ActionFailed, OutcomeUnknown, Transient
 from plugins.postgres.places import Place
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -36,10 +36,6 @@ _BY_STATE = {
 }
 # While connecting there is no SQLSTATE, only what the server says.
 _BUSY = ("too many", "reserved for", "starting up", "shutting down", "recovery")
-
-
-class OutcomeUnknown(Exception):
-    """A change was asked for and no clear answer came back: it may have taken effect."""
 
 
 async def look(place: Place, work: Callable[[Connection], Awaitable[T]], *, timeout: float) -> T:

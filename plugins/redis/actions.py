@@ -13,13 +13,14 @@ from bot.domain.actions import (
     DryRun,
     Effect,
     Happened,
+    OutcomeUnknown,
     Reconciliation,
     Risk,
     Transient,
     Undo,
 )
 from plugins.redis.servers import Server, check_readable, check_settable, server
-from plugins.redis.sessions import TRANSIENT, OutcomeUnknown, Session, session
+from plugins.redis.sessions import TRANSIENT, Session, session
 from plugins.redis.values import number, same, shown
 
 SET = "redis.config_set"

@@ -20,7 +20,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as Late
 from redis.maint_notifications import MaintNotificationsConfig
 
-from bot.domain.actions import JSON, ActionFailed, Transient
+from bot.domain.actions import JSON, ActionFailed, OutcomeUnknown, Transient
 from plugins.redis.servers import Server
 
 T = TypeVar("T")
@@ -31,10 +31,6 @@ _LONGEST_REASON = 300
 _FULL = "max number of clients"
 # What the server itself has said; anything else may be the end of a connection, or garbage.
 _CLEAR = (ResponseError, BusyLoadingError, AuthenticationError, AuthorizationError)
-
-
-class OutcomeUnknown(Exception):
-    """A change was sent and no clear answer came back: it may have taken effect."""
 
 
 class Session:

@@ -21,6 +21,7 @@ from bot.domain.actions import (
     ActionResult,
     DryRun,
     Effect,
+    OutcomeUnknown,
     Output,
     Risk,
     Transient,
@@ -29,7 +30,7 @@ from bot.domain.argv import LONGEST_ARGUMENT, MOST_ARGUMENTS
 from bot.domain.printing import Printed, number
 from bot.plugin import Plugin, PluginSettings
 from plugins.ssh.hosts import Host, Program, allowed, command_line, shown
-from plugins.ssh.sessions import Call, Ended, OutcomeUnknown, TookTooLong, Way, run
+from plugins.ssh.sessions import Call, Ended, TookTooLong, Way, run
 
 _LAST_LINE = 200  # characters of the last line that stand in the summary
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncssh
 
-from bot.domain.actions import ActionFailed, Transient
+from bot.domain.actions import ActionFailed, OutcomeUnknown, Transient
 from bot.domain.printing import Printed
 from plugins.ssh.channels import Channel
 from plugins.ssh.hosts import Host, ending_line
@@ -27,10 +27,6 @@ _SHOWN = 200  # characters of what the other side says
 
 # What the login shell gets to read, with the mark of this one call in it.
 Call = Callable[[str], str]
-
-
-class OutcomeUnknown(Exception):
-    """The program was started and did not end well: it may have taken effect."""
 
 
 class TookTooLong(OutcomeUnknown):

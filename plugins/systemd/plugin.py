@@ -20,6 +20,7 @@ from bot.domain.actions import (
     DryRun,
     Effect,
     Handler,
+    OutcomeUnknown,
     Reconciliation,
     Risk,
     Transient,
@@ -65,10 +66,6 @@ def _absolute(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError(f'"{path}" should be an absolute path')
     return path
-
-
-class OutcomeUnknown(Exception):
-    """Systemd was given an order, and it is not known how far it came."""
 
 
 class SystemdSettings(PluginSettings):

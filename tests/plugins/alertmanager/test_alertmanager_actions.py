@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.domain.actions import ActionFailed, ActionResult, Happened, Transient
-from plugins.alertmanager.api import OutcomeUnknown
+from bot.domain.actions import ActionFailed, ActionResult, Happened, OutcomeUnknown, Transient
 from plugins.alertmanager.matchers import shown
 from plugins.alertmanager.plugin import AlertmanagerSettings
 from tests.plugins.alertmanager.bells import HOSTILE, TOKEN, Bells, asking, offered, settings

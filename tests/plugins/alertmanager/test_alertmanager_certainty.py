@@ -13,8 +13,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.domain.actions import Action, ActionCall, ActionFailed, ActionResult, Happened, Transient
-from plugins.alertmanager.api import OutcomeUnknown
+from bot.domain.actions import (
+    Action,
+    ActionCall,
+    ActionFailed,
+    ActionResult,
+    Happened,
+    OutcomeUnknown,
+    Transient,
+)
 from tests.plugins.alertmanager.bells import Bells, asking, offered, settings
 from tests.servers import Relay
 

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from bot.domain.actions import Action, ActionCall, ActionFailed, Output, Transient
+from bot.domain.actions import Action, ActionCall, ActionFailed, OutcomeUnknown, Output, Transient
 from bot.domain.printing import Printed, Stream
 from bot.plugin import PluginContext
 from plugins.command.plugin import CommandLine, CommandSettings
-from plugins.command.processes import OutcomeUnknown
 from plugins.command.programs import Program, allowed
 
 PYTHON = str(Path(sys.executable).resolve())

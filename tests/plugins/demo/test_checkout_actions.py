@@ -10,9 +10,16 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bot.demo.checkout import CheckoutOptions, CheckoutService
-from bot.domain.actions import Action, ActionCall, ActionFailed, ActionResult, Happened
+from bot.domain.actions import (
+    Action,
+    ActionCall,
+    ActionFailed,
+    ActionResult,
+    Happened,
+    OutcomeUnknown,
+)
 from plugins.demo.actions import CheckoutActions
-from plugins.demo.admin import CheckoutAdmin, Conflict, OutcomeUnknown
+from plugins.demo.admin import CheckoutAdmin, Conflict
 
 TOKEN = "admin-token-of-the-test"
 

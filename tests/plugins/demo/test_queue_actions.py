@@ -10,9 +10,17 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bot.demo.checkout import CheckoutOptions, CheckoutService
-from bot.domain.actions import Action, ActionCall, ActionFailed, Effect, Happened, Risk
+from bot.domain.actions import (
+    Action,
+    ActionCall,
+    ActionFailed,
+    Effect,
+    Happened,
+    OutcomeUnknown,
+    Risk,
+)
 from plugins.demo import queue_actions
-from plugins.demo.admin import CheckoutAdmin, Conflict, OutcomeUnknown
+from plugins.demo.admin import CheckoutAdmin, Conflict
 from plugins.demo.queue_actions import QueueActions
 
 TOKEN = "admin-token-of-the-test"

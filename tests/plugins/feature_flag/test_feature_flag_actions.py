@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bot.domain.actions import ActionFailed, Happened, Transient
-from plugins.feature_flag.exchange import OutcomeUnknown
+from bot.domain.actions import ActionFailed, Happened, OutcomeUnknown, Transient
 from plugins.feature_flag.plugin import FeatureFlagSettings
 from plugins.feature_flag.templates import filled, state_at
 from tests.plugins.feature_flag.flags import Flags, asking, offered, settings

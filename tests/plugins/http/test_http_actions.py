@@ -10,10 +10,9 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr, ValidationError
 
-from bot.domain.actions import Action, ActionCall, ActionFailed
+from bot.domain.actions import Action, ActionCall, ActionFailed, OutcomeUnknown
 from plugins.http.actions import HttpActions, Limits, Secret, number_at
 from plugins.http.addresses import forbidden
-from plugins.http.exchange import OutcomeUnknown
 from plugins.http.plugin import Credential, HttpSettings, secrets
 from plugins.http.targets import allowed, origin
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.actions import ActionFailed, Transient
-from plugins.http.exchange import OutcomeUnknown, seconds_to_wait
+from bot.domain.actions import ActionFailed, OutcomeUnknown, Transient
+from plugins.http.exchange import seconds_to_wait
 from plugins.http.targets import origin
 from tests.plugins.http.services import Service, asking, limits, offered, serving
 

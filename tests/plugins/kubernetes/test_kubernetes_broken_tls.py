@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.actions import ActionCall
-from plugins.kubernetes.exchange import OutcomeUnknown
+from bot.domain.actions import ActionCall, OutcomeUnknown
 from tests.plugins.kubernetes.shop import CHECKOUT, cluster_actions
 from tests.servers import needed
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.actions import ActionFailed, Happened, Transient
-from plugins.kubernetes.exchange import OutcomeUnknown
+from bot.domain.actions import ActionFailed, Happened, OutcomeUnknown, Transient
 from tests.kubernetes.samples import pods
 from tests.kubernetes.server import Fault
 from tests.plugins.kubernetes.shop import (

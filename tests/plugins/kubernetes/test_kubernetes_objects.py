@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bot.domain.pointers import found
 from plugins.kubernetes.objects import (
     HIDDEN,
     between,
     contains,
     diff,
     digest,
-    found,
     hide,
     merged,
     quantity,

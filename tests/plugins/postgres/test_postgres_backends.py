@@ -14,9 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.actions import ActionCall, ActionFailed, Arguments, Happened, Transient
+from bot.domain.actions import (
+    ActionCall,
+    ActionFailed,
+    Arguments,
+    Happened,
+    OutcomeUnknown,
+    Transient,
+)
 from plugins.postgres.backends import without_values
-from plugins.postgres.sessions import OutcomeUnknown
 from tests.plugins.postgres.orders import Orders, offered, settings
 from tests.servers import Relay
 

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.domain.actions import ActionFailed, ActionResult, Happened, Transient
+from bot.domain.actions import ActionFailed, ActionResult, Happened, OutcomeUnknown, Transient
 from plugins.redis.plugin import RedisSettings
-from plugins.redis.sessions import OutcomeUnknown
 from plugins.redis.values import number, quantity, same
 from tests.plugins.redis.caches import BEFORE, Cache, asking, offered, settings
 from tests.servers import Relay, free_port, needed, redis_server

@@ -18,11 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from bot.domain.actions import Action, ActionCall, ActionFailed, Output, Transient
+from bot.domain.actions import Action, ActionCall, ActionFailed, OutcomeUnknown, Output, Transient
 from bot.plugin import PluginContext
 from plugins.ssh.hosts import Host, Program, command_line
 from plugins.ssh.plugin import Ssh, SshSettings
-from plugins.ssh.sessions import OutcomeUnknown
 from tests.plugins.ssh.served import PASSPHRASE, Sshd
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,11 +16,12 @@ from bot.domain.actions import (
     ActionResult,
     Arguments,
     Happened,
+    OutcomeUnknown,
     Transient,
     Undo,
 )
 from bot.plugin import PluginContext
-from plugins.systemd.plugin import OutcomeUnknown, Systemd, SystemdSettings
+from plugins.systemd.plugin import Systemd, SystemdSettings
 from tests.plugins.systemd.standing_in import RUNNING, Manager, arguments_of, write_program
 
 UNIT = "web.service"
