@@ -13,7 +13,7 @@ to the top, and `tests/test_architecture.py` proves it.
     ledger/        keys and signatures, anchors elsewhere, evidence and its verification
     policies/      Cedar: whose consent an action needs
     calendars/     freezes and maintenance windows from iCalendar files
-    search/        words and meaning, blended
+    search/        words and meaning, one ranking, and how sure it is
     slack/         the only importer of the Slack SDK
     web/           webhooks in, health and metrics out
     llm/           prose from a language model, off by default

@@ -35,6 +35,8 @@ from bot.services.feedback import FeedbackService
 from bot.services.governing import Rules
 from bot.services.halt_file import HaltFile
 from bot.services.incidents import IncidentService
+from bot.services.judging import JudgingService
+from bot.services.known_errors import KnownErrorService
 from bot.services.outputs import OutputService
 from bot.services.people import PeopleService
 from bot.services.policies import ActivePolicy, PolicyService
@@ -104,7 +106,12 @@ def lay(settings: Settings, clock: Clock, redactor: Redactor | None = None) -> C
     privacy = governance.subject_keys(settings)
     database = store_at(settings.database, clock, privacy)
     slack = SlackAdapter(settings.slack, clock, governance.accounts_of(settings))
-    search = HybridSearch(encoder_named(settings.search.model), settings.bot.data / "cache")
+    search = HybridSearch(
+        encoder_named(settings.search.model),
+        settings.bot.data / "cache",
+        ranker_file=settings.bot.data / "ranker.json",
+        database=database,
+    )
     room = Room()
     runbooks = dict(known.runbooks)
     policy = ActivePolicy(governance.policy_in(settings.bot.knowledge))
@@ -183,6 +190,8 @@ def _context(settings: Settings, clock: Clock, parts: _Parts) -> PluginContext:
         ),
         outputs=OutputService(database, clock, parts.redactor),
         feedback=FeedbackService(database, clock, parts.privacy),
+        judging=JudgingService(database, clock, parts.privacy),
+        known_errors=KnownErrorService(database, clock),
         proposals=ProposalService(
             database, clock, data=settings.bot.data, services=tuple(parts.known.catalog.services)
         ),

@@ -41,6 +41,8 @@ from bot.services.checkpoints import CheckpointService
 from bot.services.emergencies import EmergencyService
 from bot.services.feedback import FeedbackService
 from bot.services.incidents import IncidentService
+from bot.services.judging import JudgingService
+from bot.services.known_errors import KnownErrorService
 from bot.services.outputs import OutputService
 from bot.services.people import PeopleService
 from bot.services.policies import PolicyService
@@ -109,6 +111,8 @@ class PluginContext:
     checkpoints: CheckpointService
     outputs: OutputService
     feedback: FeedbackService
+    judging: JudgingService
+    known_errors: KnownErrorService
     proposals: ProposalService
     calendars: Calendars
     policy: Policy
@@ -176,9 +180,10 @@ class InteractionRequest:
 
 
 class Place(Enum):
-    """A card that offers buttons of plugins."""
+    """A card that offers buttons of plugins; DETAILS is what stands behind an alert's."""
 
     ALERT = "alert"
+    DETAILS = "details"
     INCIDENT = "incident"
 
 

@@ -20,12 +20,13 @@ from bot.domain.autonomy import Autonomy
 from bot.domain.breakers import Breaker
 from bot.domain.decisions import DecisionId, DecisionRecord
 from bot.domain.deliveries import Delivery, DeliveryState
-from bot.domain.documents import Document, Hit
+from bot.domain.documents import Acceptances, Dependencies, Document, Found, Query
 from bot.domain.effects import EffectRecord
 from bot.domain.emergencies import BreakGlass, PreAuthorisation
 from bot.domain.errors import TocsinError
 from bot.domain.events import Happening
 from bot.domain.incidents import Incident, IncidentId
+from bot.domain.known_errors import KnownError
 from bot.domain.ledger import Entry, Sealed
 from bot.domain.messages import Message
 from bot.domain.people import ChannelId, Person, PersonId
@@ -184,15 +185,29 @@ class Search(Protocol):
         """Forget documents."""
         ...
 
+    async def place(self, dependencies: Dependencies) -> None:
+        """Learn which services need which; what was known before is replaced."""
+        ...
+
+    async def accept(self, acceptances: Acceptances) -> None:
+        """Learn how people judged documents, by id; what was known before is replaced."""
+        ...
+
     async def find(
         self,
-        query: str,
+        query: Query,
         *,
         kinds: Collection[str],
         limit: int,
         before: datetime | None = None,
-    ) -> Sequence[Hit]:
-        """Return the best documents of some kinds, best first."""
+        services: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> Found:
+        """Return the best documents of some kinds, best first.
+
+        With `before`, only those created earlier, and the timeless ones; with
+        `services`, only those that concern one of them; never those `without`.
+        """
         ...
 
 
@@ -831,6 +846,83 @@ class RunbookUsage(Protocol):
         ...
 
 
+class Judgement(StrEnum):
+    """What a person said of a hit."""
+
+    USEFUL = "useful"
+    USELESS = "not this one"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchLabel:
+    """A person's word on one hit: what was searched, what was shown, and what they thought.
+
+    `query` is the searched text, `names` and `services` what was known besides;
+    `subject` the alert group or incident it was searched for. `place` counts
+    from 1; `confidence` is what was claimed then, if anything; `model` the
+    ranker that claimed it. `person` is a pseudonym. The assistant never labels.
+    """
+
+    id: str
+    query: str
+    names: tuple[str, ...]
+    services: tuple[str, ...]
+    subject: str
+    document: str
+    kind: str
+    judgement: Judgement
+    reason: str
+    place: int
+    confidence: float | None
+    model: str
+    person: str
+    at: datetime
+
+
+class SearchLabels(Protocol):
+    """What people said of hits: rows are added and never changed."""
+
+    async def add(self, label: SearchLabel) -> bool:
+        """Keep a label; say False, and change nothing, where its id is known already."""
+        ...
+
+    async def all(self) -> Sequence[SearchLabel]:
+        """Return all labels, oldest first."""
+        ...
+
+    async def of(self, subject: str) -> Sequence[SearchLabel]:
+        """Return what was said about one subject, oldest first."""
+        ...
+
+
+class Embeddings(Protocol):
+    """Sentence vectors by model and text: the truth that every index is derived from.
+
+    A key is the sha256 of the exact text that was encoded; a vector is its raw
+    unit vector as little-endian float16. `model` names the weights (their sha256).
+    """
+
+    async def get(self, model: str, keys: Collection[bytes]) -> Mapping[bytes, bytes]:
+        """Return the vectors that are known among these keys."""
+        ...
+
+    async def all(self, model: str) -> Sequence[tuple[bytes, bytes]]:
+        """Return every key of a model with its vector, ordered by key."""
+        ...
+
+    async def add(self, model: str, vectors: Mapping[bytes, bytes]) -> None:
+        """Keep vectors; those of known keys are replaced."""
+        ...
+
+    async def prune(self, model: str, *, keep: Collection[bytes]) -> int:
+        """Forget a model's vectors but these, and return how many were forgotten."""
+        ...
+
+    async def nearest(self, model: str, vector: bytes, *, limit: int) -> Sequence[bytes] | None:
+        """Return the keys nearest to a vector by cosine; None where the store cannot search."""
+        ...
+
+
 class Slots(Protocol):
     """Slots of scheduled jobs."""
 
@@ -890,6 +982,12 @@ class Transaction(Protocol):
     def outputs(self) -> RunOutputs: ...
     @property
     def usage(self) -> RunbookUsage: ...
+    @property
+    def labels(self) -> SearchLabels: ...
+    @property
+    def embeddings(self) -> Embeddings: ...
+    @property
+    def known_errors(self) -> Keyed[KnownError]: ...
 
 
 class Database(Protocol):

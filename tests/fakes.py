@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from bot.domain.documents import Document, Hit
+from bot.domain.documents import Acceptances, Dependencies, Document, Found, Hit, Query
 from bot.domain.freezes import CalendarFault, Window, Windows
 from bot.domain.messages import Message
 from bot.domain.people import ChannelId, Person, PersonId
@@ -290,11 +290,14 @@ def _link(ref: MessageRef) -> str:
 
 
 class FakeSearch:
-    """Finds what it was told to find, and keeps the documents it was given."""
+    """Finds what it was told to find, and remembers what it was given and asked."""
 
-    def __init__(self, hits: Sequence[Hit] = ()) -> None:
-        self.hits = list(hits)
+    def __init__(self, hits: Sequence[Hit] = (), *, found: Found | None = None) -> None:
+        self.found = found or Found(hits=tuple(hits), model="fake")
         self.documents: dict[str, Document] = {}
+        self.dependencies: Dependencies = {}
+        self.acceptances: Acceptances = {}
+        self.asked: list[Query] = []
         self.dense_ready = True
 
     async def put(self, documents: Sequence[Document]) -> None:
@@ -306,16 +309,39 @@ class FakeSearch:
         for id in ids:
             self.documents.pop(id, None)
 
+    async def place(self, dependencies: Dependencies) -> None:
+        """Keep which services need which."""
+        self.dependencies = dependencies
+
+    async def accept(self, acceptances: Acceptances) -> None:
+        """Keep how people judged documents."""
+        self.acceptances = acceptances
+
     async def find(
         self,
-        query: str,
+        query: Query,
         *,
         kinds: Collection[str],
         limit: int,
         before: datetime | None = None,
-    ) -> Sequence[Hit]:
-        """Return the hits of some kinds."""
-        return [hit for hit in self.hits if hit.document.kind in kinds][:limit]
+        services: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> Found:
+        """Return the hits that the filters let through."""
+        self.asked.append(query)
+        let_through = [
+            hit
+            for hit in self.found.hits
+            if hit.document.kind in kinds
+            and hit.document.id not in without
+            and (services is None or set(services) & set(hit.document.services))
+            and _earlier(hit.document, before)
+        ]
+        return replace(self.found, hits=tuple(let_through[:limit]))
+
+
+def _earlier(document: Document, before: datetime | None) -> bool:
+    return before is None or document.created_at is None or document.created_at < before
 
 
 class FakeModel:

@@ -58,6 +58,8 @@ from bot.services.checkpoints import CheckpointService
 from bot.services.emergencies import EmergencyService
 from bot.services.feedback import FeedbackService
 from bot.services.incidents import IncidentService
+from bot.services.judging import JudgingService
+from bot.services.known_errors import KnownErrorService
 from bot.services.outputs import OutputService
 from bot.services.people import PeopleService
 from bot.services.policies import ActivePolicy, PolicyService
@@ -136,6 +138,8 @@ class Stage:
             ),
             outputs=OutputService(database, clock, Redactor()),
             feedback=FeedbackService(database, clock, UNKEYED),
+            judging=JudgingService(database, clock, UNKEYED),
+            known_errors=KnownErrorService(database, clock),
             proposals=ProposalService(
                 database, clock, data=self.folder, services=tuple(catalog.services)
             ),

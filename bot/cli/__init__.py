@@ -13,6 +13,7 @@ from bot.cli import (
     policy,
     postmortems,
     privacy,
+    search,
     serving,
 )
 
@@ -35,6 +36,7 @@ for name, group in (
     ("privacy", privacy.commands),
     ("postmortem", postmortems.commands),
     ("knowledge", knowledge.commands),
+    ("search", search.commands),
 ):
     cli.add_typer(group, name=name, no_args_is_help=True)
 

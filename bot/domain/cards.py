@@ -30,6 +30,7 @@ from bot.domain.messages import (
 )
 
 _TITLES = {
+    FindingKind.KNOWN_ERROR: "Known error",
     FindingKind.SIMILAR: "Similar",
     FindingKind.RUNBOOK: "Runbook",
     FindingKind.NOTE: "Note",
@@ -45,7 +46,7 @@ def alert_card(
     if summary := group.annotation("summary") or group.annotation("description"):
         parts.append(Paragraph((summary,)))
     parts.append(_facts(group, at))
-    for kind in (FindingKind.SIMILAR, FindingKind.RUNBOOK, FindingKind.NOTE):
+    for kind in _TITLES:
         parts += _claims(group, kind)
     if standing := (*_standing(group, at), *_maintenance(muted)):
         parts.append(Quiet(standing))

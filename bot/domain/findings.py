@@ -10,6 +10,7 @@ class FindingKind(StrEnum):
     """What a finding is about, in the order a card shows them."""
 
     SEVERITY = "severity"
+    KNOWN_ERROR = "known error"
     SIMILAR = "similar"
     RUNBOOK = "runbook"
     NOTE = "note"

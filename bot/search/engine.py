@@ -10,25 +10,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bot.domain.documents import Document, Hit
+from bot.domain.documents import Acceptances, Dependencies, Document, Found, Query
+from bot.ports import Database
 from bot.search.encoder import (
     EncoderFactory,
     EncoderUnavailable,
     RememberingEncoder,
     limit_native_threads,
 )
+from bot.search.tokens import spaced
 
 if TYPE_CHECKING:
-    from bot.search.blend import Weights
     from bot.search.encoder import Vectors
-    from bot.search.index import Index, Pending
+    from bot.search.index import Cut, Examined, Filters, Index, Pending
+    from bot.search.ranker import Ranker
+    from bot.search.vectors import Vault
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 _DOCUMENTS = 32  # indexed before a waiting query gets its turn
-_TEXTS = 8  # encoded before a waiting query gets its turn
 _LONGEST_ENCODED = 4_000  # characters; the encoder reads 256 tokens
 
 
@@ -46,11 +48,16 @@ class HybridSearch:
         encoder_factory: EncoderFactory,
         cache_directory: Path,
         *,
-        weights: Weights | None = None,
+        ranker: Ranker | None = None,
+        ranker_file: Path | None = None,
+        database: Database | None = None,
     ) -> None:
         self._encoder_factory = encoder_factory
         self._cache_directory = cache_directory
-        self._weights = weights
+        self._ranker = ranker
+        self._ranker_file = ranker_file
+        self._database = database
+        self._vault: Vault | None = None
         self._indexing = ThreadPoolExecutor(1, thread_name_prefix="search-index")
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="search-encoder")
         self._index: Index | None = None
@@ -81,6 +88,9 @@ class HybridSearch:
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
+        if self._vault is not None:
+            await self._vault.close()
+            self._vault = None
         for executor in (self._encoding, self._indexing):
             executor.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(executor.shutdown)
@@ -99,29 +109,64 @@ class HybridSearch:
 
     async def remove(self, ids: Sequence[str]) -> None:
         """Delete documents; an unknown id is no error."""
-        await self._indexed(lambda index: index.remove(ids))
+        for start in range(0, len(ids), _DOCUMENTS):
+            await self._remove(ids[start : start + _DOCUMENTS])
+
+    async def place(self, dependencies: Dependencies) -> None:
+        """Learn which services need which; what was known before is replaced."""
+        await self._indexed(lambda index: index.place(dependencies))
+
+    async def accept(self, acceptances: Acceptances) -> None:
+        """Learn how people judged documents, by id; what was known before is replaced."""
+        await self._indexed(lambda index: index.accept(acceptances))
 
     async def find(
         self,
-        query: str,
+        query: Query,
         *,
         kinds: Collection[str],
         limit: int,
         before: datetime | None = None,
-    ) -> Sequence[Hit]:
+        services: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> Found:
         """Return up to `limit` documents of the given kinds, the best first.
 
-        With `before`, only those created earlier, and the timeless ones. An
-        empty query, like an empty index, finds nothing.
+        With `before`, only those created earlier, and the timeless ones; with
+        `services`, only those that concern one of them; never those `without`.
+        An empty query, like an empty index, finds nothing.
         """
-        if not query.strip() or not kinds or limit < 1:
-            return ()
-        vector: Vectors | None = None
-        if self._dense_ready and (vectors := await self._encode([query])) is not None:
-            vector = vectors[0]
+        if not _said(query) or not kinds or limit < 1:
+            return Found()
+        vector = await self._meant(query)
+        filters = _filters(kinds, before, services, without)
         return await self._indexed(
-            lambda index: index.find(query, vector, kinds=kinds, limit=limit, before=before)
+            lambda index: index.find(query, vector, filters=filters(), limit=limit)
         )
+
+    async def examine(
+        self,
+        query: Query,
+        *,
+        kinds: Collection[str],
+        before: datetime | None = None,
+        without: Collection[str] = (),
+    ) -> Examined:
+        """Return all candidates of a query with their signals, for training and evaluation."""
+        vector = await self._meant(query)
+        filters = _filters(kinds, before, None, without)
+        return await self._indexed(lambda index: index.examine(query, vector, filters=filters()))
+
+    async def _meant(self, query: Query) -> Vectors | None:
+        """Return the query's vector, None where words alone decide."""
+        if not self._dense_ready:
+            return None
+        vectors = await self._encode([spaced(_said(query)[:_LONGEST_ENCODED])])
+        return None if vectors is None else vectors[0]
+
+    async def _remove(self, ids: Sequence[str]) -> None:
+        """Delete one slice of documents."""
+        await self._indexed(lambda index: index.remove(ids))
 
     async def _put(self, documents: Sequence[Document]) -> list[Pending]:
         """Index the words of one slice of documents."""
@@ -138,33 +183,66 @@ class HybridSearch:
             logger.warning("search goes on by words alone: %s", error)
             return
         self._encoder = RememberingEncoder(encoder)
-        await self._encode_documents(await self._indexed(lambda index: index.pending()))
-        self._dense_ready = True
+        self._vault = await self._opened_vault(self._encoder)
+        if await self._encode_documents(await self._indexed(lambda index: index.pending())):
+            self._dense_ready = True
+            await self._vault.save()
 
-    async def _encode_documents(self, pending: Sequence[Pending]) -> None:
-        """Encode one document after the other; what fails is still found by words."""
-        for document in pending:
-            parts: list[Vectors] = []
-            for start in range(0, len(document.texts), _TEXTS):
-                vectors = await self._encode(document.texts[start : start + _TEXTS])
-                if vectors is None:
-                    return
-                parts.append(vectors)
-            await self._attach(document, parts)
+    async def _opened_vault(self, encoder: RememberingEncoder) -> Vault:
+        """Open what keeps vectors from one start to the next."""
+        from bot.search.vectors import Vault  # noqa: PLC0415 - loads NumPy
 
-    async def _attach(self, document: Pending, parts: Sequence[Vectors]) -> None:
-        """Hand a document's vectors to the index."""
-        await self._indexed(lambda index: index.attach(document, parts))
+        vault = Vault(
+            self._database,
+            self._cache_directory / "vectors.bin",
+            model=encoder.model,
+            dimension=encoder.dimension,
+        )
+        await vault.open()
+        return vault
+
+    async def _encode_documents(self, pending: Sequence[Pending]) -> bool:
+        """Give documents their vectors; say False where encoding failed on the way.
+
+        What has none is still found by words.
+        """
+        for start in range(0, len(pending), _DOCUMENTS):
+            slice = await self._cut(pending[start : start + _DOCUMENTS])
+            if self._vault is None:
+                return False
+            texts = [text[:_LONGEST_ENCODED] for document in slice for text in document.texts]
+            vectors = await self._vault.vectors(texts, self._encode)
+            if vectors is None:
+                return False
+            await self._attach(slice, vectors)
+        while await self._indexed(lambda index: index.maintain()):
+            pass  # each slice is a turn of its own, so that a query waits for one at most
+        return True
+
+    async def _cut(self, pending: Sequence[Pending]) -> Sequence[Cut]:
+        """Cut a slice of documents into chunks."""
+        return await self._indexed(lambda index: index.cut(pending))
+
+    async def _attach(self, pending: Sequence[Cut], vectors: Vectors) -> None:
+        """Hand the vectors of a slice of documents to the index."""
+
+        def attach(index: Index) -> None:
+            first = 0
+            for document in pending:
+                count = len(document.chunks)
+                index.attach(document, vectors[first : first + count])
+                first += count
+
+        await self._indexed(attach)
 
     async def _encode(self, texts: Sequence[str]) -> Vectors | None:
         """Encode on the encoder's thread; None, with a warning, if it fails."""
         encoder = self._encoder
         if encoder is None:
             return None
-        cut = [text[:_LONGEST_ENCODED] for text in texts]
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._encoding, encoder.encode, cut
+                self._encoding, encoder.encode, texts
             )
         except EncoderUnavailable as error:
             logger.warning("encoding failed, words alone decide: %s", error)
@@ -179,11 +257,32 @@ class HybridSearch:
         """Make the index on first use, for then NumPy has to be loaded."""
         if self._index is None:
             limit_native_threads()
-            from bot.search.blend import Weights  # noqa: PLC0415 - loads NumPy
             from bot.search.index import Index  # noqa: PLC0415 - loads NumPy
+            from bot.search.ranker import chosen  # noqa: PLC0415 - loads NumPy
 
-            self._index = Index(self._weights or Weights())
+            self._index = Index(self._ranker or chosen(self._ranker_file))
         return self._index
+
+
+def _said(query: Query) -> str:
+    """Return what is asked for in words: the text, or else the names."""
+    return query.text.strip() or " ".join(query.names).strip()
+
+
+def _filters(
+    kinds: Collection[str],
+    before: datetime | None,
+    services: Collection[str] | None,
+    without: Collection[str],
+) -> Callable[[], Filters]:
+    """Return what makes the filters on the index's thread, where NumPy is loaded."""
+
+    def make() -> Filters:
+        from bot.search.index import Filters  # noqa: PLC0415 - loads NumPy
+
+        return Filters(kinds=kinds, before=before, services=services, without=without)
+
+    return make
 
 
 def _report(loading: asyncio.Task[None]) -> None:

@@ -2,69 +2,129 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bot.domain.documents import Document, Hit
-from bot.search.blend import Scores, Weights, blend
-from bot.search.chunks import chunks, passage
+from bot.domain.documents import (
+    Acceptance,
+    Acceptances,
+    Dependencies,
+    Document,
+    Found,
+    Hit,
+    Query,
+)
+from bot.search.chunks import Chunk, document_chunks, passage
+from bot.search.confidence import evidence, probability
+from bot.search.entities import entities
+from bot.search.explain import Related, reasons
 from bot.search.lexical import LexicalIndex
+from bot.search.questions import Asked, Reader
+from bot.search.ranker import SIGNALS, Matrix, Ranker, Scores
+from bot.search.rows import Documents, Mask
+from bot.search.sections import sections
+from bot.search.signals import matrix, scaled
+from bot.search.surroundings import Topology, acceptance, outcome, recency
+from bot.search.terms import TermTable
 from bot.search.tokens import Splitter
 
 if TYPE_CHECKING:
-    from bot.search.dense import DenseIndex
+    from bot.search.dense import Comparison, DenseIndex
 
-Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
-_POOL = 256  # candidates each side proposes; the blend ranks their union
+_POOL = 128  # candidates each side proposes; the ranker orders their union
 _LONGEST_TEXT = 200_000  # characters of a document that are read
-_LONGEST_QUERY = 10_000  # characters of a query that are read
 _MOST_MATCHED = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
+    """A document that still needs vectors."""
+
+    row: int
+    document: Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
     """A document that still needs vectors, with its chunks as the encoder shall read them."""
 
     row: int
     document: Document
-    texts: tuple[str, ...]
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Return what the encoder shall read."""
+        return tuple(chunk.text for chunk in self.chunks)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Candidates:
-    """What one query knows of the documents it may return, position by position."""
+class Filters:
+    """Which documents a query may return."""
+
+    kinds: Collection[str]
+    before: datetime | None = None
+    services: Collection[str] | None = None
+    without: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """The candidates of one query with all that is known of them, in no order.
+
+    `raw` and `scaled` have a row per candidate and a column per signal; what is
+    not known is NaN in `raw`. `evidence` is what the confidence is drawn from.
+    """
+
+    ids: tuple[str, ...]
+    raw: Matrix
+    scaled: Matrix
+    scores: Scores
+    evidence: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pool:
+    """The candidates of one query, position by position; `order` is best first."""
 
     rows: Rows
-    lexical: Scores
-    cosines: Scores | None
-    chunks: list[int]
+    raw: Matrix
+    scaled: Matrix
+    scores: Scores
+    chunks: npt.NDArray[np.int64] | None
+    order: Sequence[int]
+    evidence: Mapping[str, float]
 
 
 class Index:
-    """Documents by row, with both indexes over them.
+    """Documents by row, with all indexes over them.
 
     Every method runs on the same thread, so a query sees each document either
     before or after a change and never in between, without a lock.
     """
 
-    def __init__(self, weights: Weights) -> None:
-        self._weights = weights
+    def __init__(self, ranker: Ranker) -> None:
+        self._ranker = ranker
         self._splitter = Splitter()
-        self._lexical = LexicalIndex()
+        self._words = LexicalIndex()
+        self._gist = TermTable()
+        self._titles = TermTable()
         self._dense: DenseIndex | None = None
-        self._documents: list[Document | None] = []
-        self._rows: dict[str, int] = {}
-        self._free: list[int] = []
+        self._documents = Documents()
+        self._entities: dict[int, frozenset[str]] = {}
         self._without_vectors: set[int] = set()
+        self._topology = Topology({})
+        self._acceptances: Acceptances = {}
+        self._reader = Reader(self._splitter, ranker.common)
 
     def put(self, documents: Sequence[Document]) -> list[Pending]:
         """Add or replace documents by id and return those that need vectors."""
@@ -74,153 +134,256 @@ class Index:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete documents; an unknown id is no error."""
-        for row in [self._rows.pop(id_) for id_ in set(ids) if id_ in self._rows]:
-            self._lexical.remove(row)
+        for id in set(ids):
+            row = self._documents.remove(id)
+            if row is None:
+                continue
+            for table in (self._words, self._gist, self._titles):
+                table.remove(row)
             if self._dense is not None:
                 self._dense.remove(row)
+            self._entities.pop(row, None)
             self._without_vectors.discard(row)
-            self._documents[row] = None
-            self._free.append(row)
+
+    def place(self, dependencies: Dependencies) -> None:
+        """Learn which services need which."""
+        self._topology = Topology(dependencies)
+
+    def accept(self, acceptances: Acceptances) -> None:
+        """Learn how people judged documents."""
+        self._acceptances = dict(acceptances)
 
     def pending(self) -> list[Pending]:
         """List every document that has no vectors yet."""
+        rows = sorted(self._without_vectors)
+        return [Pending(row=row, document=self._documents[row]) for row in rows]
+
+    def cut(self, pending: Sequence[Pending]) -> list[Cut]:
+        """Cut documents into chunks, but those that were replaced or removed meanwhile."""
         return [
-            _pending(row, document)
-            for row in sorted(self._without_vectors)
-            if (document := self._documents[row]) is not None
+            Cut(row=one.row, document=one.document, chunks=tuple(_chunks(one.document)))
+            for one in pending
+            if self._documents.holds(one.row, one.document)
         ]
 
-    def attach(self, pending: Pending, parts: Sequence[Vectors]) -> None:
+    def attach(self, cut: Cut, vectors: Vectors) -> None:
         """Give a document its vectors, unless it was replaced or removed meanwhile."""
-        if self._documents[pending.row] is not pending.document:
+        if not self._documents.holds(cut.row, cut.document):
             return
-        vectors = np.concatenate(parts)
         if self._dense is None:
             from bot.search.dense import DenseIndex  # noqa: PLC0415 - words alone need no FAISS
 
             self._dense = DenseIndex(vectors.shape[1])
-        self._dense.put(pending.row, vectors)
-        self._without_vectors.discard(pending.row)
+        gist = np.array([chunk.gist for chunk in cut.chunks], dtype=np.bool_)
+        self._dense.put(cut.row, vectors, gist)
+        self._without_vectors.discard(cut.row)
 
-    def find(
-        self,
-        query: str,
-        vector: Vectors | None,
-        *,
-        kinds: Collection[str],
-        limit: int,
-        before: datetime | None,
-    ) -> list[Hit]:
+    def maintain(self) -> bool:
+        """Do one slice of the upkeep of the vectors; say whether more is left."""
+        return self._dense is not None and self._dense.maintain()
+
+    def find(self, query: Query, vector: Vectors | None, *, filters: Filters, limit: int) -> Found:
         """Rank the allowed documents; without a vector the words alone decide.
 
         A document with neither a word in common nor a positive cosine is no
         hit. Equal scores are ordered by id, so that an answer can be repeated.
         """
-        terms = self._splitter.terms(query[:_LONGEST_QUERY])
-        allowed = self._allowed(kinds, before)
-        candidates = self._candidates(Counter(terms), vector, allowed)
-        scores = blend(candidates.lexical, candidates.cosines, weights=self._weights)
-        spelled = self._spelled(query)
-        return [
-            self._hit(candidates, position, score=float(scores[position]), spelled=spelled)
-            for position in self._ranked(candidates, scores)[:limit]
-        ]
+        asked = self._reader.read(query, self._words.rarity, self._topology)
+        pool = self._pool(asked, vector, self._allowed(filters))
+        hits = tuple(self._hit(pool, position, asked) for position in pool.order[:limit])
+        return Found(
+            hits=hits,
+            confidence=self._confidence(hits, pool.evidence),
+            threshold=self._ranker.threshold,
+            model=self._ranker.name,
+        )
+
+    def examine(self, query: Query, vector: Vectors | None, *, filters: Filters) -> Examined:
+        """Return all candidates with their signals, as `find` sees them."""
+        pool = self._pool(
+            self._reader.read(query, self._words.rarity, self._topology),
+            vector,
+            self._allowed(filters),
+        )
+        return Examined(
+            ids=tuple(self._documents[int(row)].id for row in pool.rows),
+            raw=pool.raw,
+            scaled=pool.scaled,
+            scores=pool.scores,
+            evidence=pool.evidence,
+        )
 
     def _add(self, document: Document) -> Pending:
-        """Take a row for a document whose id is not known, and index its words."""
-        if self._free:
-            row = self._free.pop()
-            self._documents[row] = document
-        else:
-            row = len(self._documents)
-            self._documents.append(document)
-        self._rows[document.id] = row
-        self._lexical.put(row, self._splitter.terms(_words(document)))
+        row = self._documents.add(document)
+        text = document.text[:_LONGEST_TEXT]
+        title = " ".join((document.title, *document.names))
+        about = " ".join((*document.services, *document.labels.values()))
+        gist = "\n".join(section.text for section in sections(text) if section.gist)
+        terms = self._splitter.terms
+        self._words.put(row, terms(f"{title}\n{about}\n{text}"))
+        self._gist.put(row, terms(f"{title}\n{about}\n{gist or text}"))
+        self._titles.put(row, terms(title))
+        if named := entities(f"{title}\n{about}\n{text}"):
+            self._entities[row] = named
         self._without_vectors.add(row)
-        return _pending(row, document)
+        return Pending(row=row, document=document)
 
-    def _allowed(self, kinds: Collection[str], before: datetime | None) -> Mask:
-        """Mark the rows of the given kinds that are older than a time."""
-        limit = None if before is None else _aware(before)
-        return np.fromiter(
-            (
-                document is not None
-                and document.kind in kinds
-                and (
-                    limit is None
-                    or document.created_at is None
-                    or _aware(document.created_at) < limit
-                )
-                for document in self._documents
-            ),
-            dtype=np.bool_,
-            count=len(self._documents),
+    def _allowed(self, filters: Filters) -> Mask:
+        return self._documents.allowed(
+            kinds=filters.kinds,
+            before=filters.before,
+            services=filters.services,
+            without=filters.without,
         )
 
-    def _candidates(
-        self, query: Mapping[str, int], vector: Vectors | None, allowed: Mask
-    ) -> _Candidates:
-        """Join what the words and what the meaning propose, and score all of it by both."""
-        lexical = self._lexical.scores(query, rows=len(allowed))
-        lexical[~allowed] = 0
-        rows = np.argsort(-lexical, kind="stable")[:_POOL]
-        rows = rows[lexical[rows] > 0]
-        if vector is None or self._dense is None:
-            return _Candidates(rows=rows, lexical=lexical[rows], cosines=None, chunks=[])
-        rows = np.union1d(rows, self._dense.nearest(vector, allowed=allowed, limit=_POOL))
-        cosines, best = self._dense.cosines(vector, rows.tolist())
-        return _Candidates(rows=rows, lexical=lexical[rows], cosines=cosines, chunks=best)
+    def _pool(self, asked: Asked, vector: Vectors | None, allowed: Mask) -> _Pool:
+        """Join what the words and what the meaning propose, and score all of it."""
+        words = self._words.scores(asked.weights, rows=len(allowed))
+        words[~allowed] = 0
+        rows = _best(words, _POOL)
+        compared: Comparison | None = None
+        if vector is not None and self._dense is not None:
+            rows = np.union1d(rows, self._dense.nearest(vector, allowed=allowed, limit=_POOL))
+            compared = self._dense.compare(vector, rows)
+        raw = self._signals(asked, rows, words[rows], compared)
+        weighable = scaled(raw)
+        scores = self._ranker.scores(weighable)
+        order = self._ranked(rows, scores, words[rows], compared)
+        most = self._words.most(asked.weights)
+        return _Pool(
+            rows=rows,
+            raw=raw,
+            scaled=weighable,
+            scores=scores,
+            chunks=compared.chunk if compared else None,
+            order=order,
+            evidence=evidence(raw, scores, order, most=most, terms=len(asked.weights)),
+        )
 
-    def _ranked(self, candidates: _Candidates, scores: Scores) -> list[int]:
+    def _signals(
+        self, asked: Asked, rows: Rows, words: Scores, compared: Comparison | None
+    ) -> Matrix:
+        signals = {
+            "words": words,
+            "gist_words": self._gist.scores_of(asked.weights, rows),
+            "tfidf": self._words.cosines(asked.weights, rows),
+            "title": self._titles.covered(rows, asked.weights),
+            **self._context(asked, rows.tolist()),
+        }
+        if compared is not None:
+            signals |= {
+                "meaning": compared.meaning,
+                "gist": compared.gist,
+                "cosine": compared.cosine,
+            }
+        return matrix(signals, len(rows))
+
+    def _context(self, asked: Asked, rows: Sequence[int]) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the signals that are not in the text; what the query lacks costs nothing."""
+        query, documents = asked.query, [self._documents[row] for row in rows]
+        names, services, named = set(query.names), set(query.services), asked.entities
+        columns = {"outcome": _column(outcome(d.outcome) for d in documents)}
+        if names:
+            columns["name"] = _column(not names.isdisjoint(d.names) for d in documents)
+        if services:
+            columns["service"] = _column(not services.isdisjoint(d.services) for d in documents)
+        if asked.around:
+            columns["dependency"] = _column(self._hops(d, asked) for d in documents)
+        if named:
+            shared = (len(named & self._entities.get(row, _NOTHING)) for row in rows)
+            columns["entity"] = _column(1 - 0.5**count for count in shared)
+        if query.at is not None:
+            columns["recent"] = _column(recency(d.created_at, query.at) for d in documents)
+        if self._acceptances:
+            known = self._acceptances
+            columns["accepted"] = _column(acceptance(known.get(d.id)) for d in documents)
+        nothing = np.zeros(len(rows), dtype=np.float32)
+        return {name: columns.get(name, nothing) for name in _CONTEXT}
+
+    def _ranked(
+        self, rows: Rows, scores: Scores, words: Scores, compared: Comparison | None
+    ) -> list[int]:
         """Order the positions of the hits, best first."""
-        related = candidates.lexical > 0
-        if candidates.cosines is not None:
-            related |= candidates.cosines > 0
+        related = words > 0
+        if compared is not None:
+            related |= compared.cosine > 0
         return sorted(
             np.flatnonzero(related).tolist(),
-            key=lambda position: (-scores[position], self._document(candidates, position).id),
+            key=lambda position: (-scores[position], self._documents[int(rows[position])].id),
         )
 
-    def _document(self, candidates: _Candidates, position: int) -> Document:
-        document = self._documents[int(candidates.rows[position])]
-        if document is None:
-            raise LookupError("a removed document was found")
-        return document
+    def _related(self, row: int, asked: Asked) -> Related:
+        document, query = self._documents[row], asked.query
+        services = set(document.services) & set(query.services)
+        return Related(
+            names=set(document.names) & set(query.names),
+            services=services,
+            dependency="" if services else self._dependency(document, asked),
+            entities=self._entities.get(row, frozenset()) & asked.entities,
+            acceptance=self._acceptances.get(document.id, Acceptance()),
+        )
 
-    def _hit(
-        self, candidates: _Candidates, position: int, *, score: float, spelled: Mapping[str, str]
-    ) -> Hit:
+    def _hops(self, document: Document, asked: Asked) -> float:
+        near = [asked.around[name] for name in document.services if name in asked.around]
+        return 1 / min(near) if near else 0.0
+
+    def _dependency(self, document: Document, asked: Asked) -> str:
+        near = [name for name in document.services if asked.around.get(name) == 1]
+        for name in near:
+            for own in asked.query.services:
+                if name in self._topology.around([own]):
+                    return self._topology.told(own, name)
+        return ""
+
+    def _confidence(self, hits: Sequence[Hit], seen: Mapping[str, float]) -> float | None:
+        """Return how sure the ranking is; None where its first hit was judged by words alone."""
+        if not hits or hits[0].dense is None:
+            return None
+        calibrations = self._ranker.calibrations
+        calibration = calibrations.get(hits[0].document.kind, calibrations.get(""))
+        if calibration is None:
+            return None
+        return probability(calibration, seen)
+
+    def _hit(self, pool: _Pool, position: int, asked: Asked) -> Hit:
         """Say what was found and why."""
-        document = self._document(candidates, position)
-        text = document.text[:_LONGEST_TEXT]
-        dense: float | None = None
-        if candidates.cosines is not None and not np.isnan(candidates.cosines[position]):
-            dense = float(candidates.cosines[position])
-            pieces = chunks(text)
-            text = pieces[candidates.chunks[position]] if pieces else text
+        row = int(pool.rows[position])
+        document, signals = self._documents[row], _named(pool.raw[position])
+        cosine = signals.get("cosine")
+        text, heading = self._nearest_text(pool, position, document)
+        matched = self._matched(row, asked.spelled)
         return Hit(
             document=document,
-            score=score,
-            lexical=float(candidates.lexical[position]),
-            dense=dense,
-            matched=self._matched(int(candidates.rows[position]), spelled),
-            passage=passage(text, weigh=lambda sentence: self._weight(sentence, spelled)),
+            score=float(pool.scores[position]),
+            lexical=signals["words"],
+            dense=cosine,
+            matched=matched,
+            passage=passage(text, weigh=lambda sentence: self._weight(sentence, asked.spelled)),
+            section=heading,
+            reasons=reasons(
+                document,
+                asked.query,
+                self._related(row, asked),
+                matched=matched,
+                cosine=cosine,
+                tells=self._reader.tells,
+            ),
+            signals=signals,
         )
 
-    def _spelled(self, query: str) -> dict[str, str]:
-        """Map the query's known terms to how they were first typed, the rarest first."""
-        spelled: dict[str, str] = {}
-        for term, spelling in self._splitter.spellings(query[:_LONGEST_QUERY]):
-            spelled.setdefault(term, spelling)
-        rarity = self._lexical.rarity
-        known = [(term, spelling) for term, spelling in spelled.items() if rarity(term) > 0]
-        return dict(sorted(known, key=lambda pair: (-rarity(pair[0]), -len(pair[1]))))
+    def _nearest_text(self, pool: _Pool, position: int, document: Document) -> tuple[str, str]:
+        """Return the chunk nearest in meaning and its heading; without vectors, all text."""
+        text = document.text[:_LONGEST_TEXT]
+        if pool.chunks is None or math.isnan(pool.raw[position, _COSINE]):
+            return text, ""
+        chunk = _chunks(document)[int(pool.chunks[position])]
+        return chunk.plain or text, chunk.heading
 
     def _matched(self, row: int, spelled: Mapping[str, str]) -> tuple[str, ...]:
         """Pick the most telling of the query's words in a row; a whole name covers its parts."""
         matched: list[str] = []
         for term, spelling in spelled.items():
-            if not self._lexical.holds(row, term):
+            if not self._words.holds(row, term):
                 continue
             if not any(spelling in longer for longer in matched):
                 matched.append(spelling)
@@ -231,22 +394,39 @@ class Index:
     def _weight(self, sentence: str, spelled: Mapping[str, str]) -> float:
         """Sum the rarity of the query's terms in a sentence."""
         found = set(self._splitter.terms(sentence))
-        return sum(self._lexical.rarity(term) for term in found if term in spelled)
+        return sum(self._words.rarity(term) for term in found if term in spelled)
 
 
-def _words(document: Document) -> str:
-    """Join everything of a document that can be searched by words."""
-    parts = (document.title, *document.names, *document.services, document.text[:_LONGEST_TEXT])
-    return "\n".join(parts)
+_COSINE = SIGNALS.index("cosine")
+_CONTEXT = ("name", "service", "dependency", "entity", "recent", "accepted", "outcome")
+_NOTHING: frozenset[str] = frozenset()
 
 
-def _pending(row: int, document: Document) -> Pending:
-    """Cut a document into chunks that each begin with its title."""
-    pieces = chunks(document.text[:_LONGEST_TEXT]) or [""]
-    texts = tuple(f"{document.title}\n{piece}".strip() for piece in pieces)
-    return Pending(row=row, document=document, texts=texts)
+def _best(scores: Scores, count: int) -> Rows:
+    """Return the rows of the highest positive scores, in ascending order of rows."""
+    if len(scores) > count:
+        rows = np.argpartition(-scores, count)[:count]
+        rows.sort()
+    else:
+        rows = np.arange(len(scores))
+    best: Rows = rows[scores[rows] > 0].astype(np.int64)
+    return best
 
 
-def _aware(moment: datetime) -> datetime:
-    """Read a time without a zone as UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _column(values: Iterable[float]) -> npt.NDArray[np.float32]:
+    return np.fromiter(values, dtype=np.float32)
+
+
+def _named(values: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Return the known signals by name."""
+    return {
+        name: float(value)
+        for name, value in zip(SIGNALS, values, strict=True)
+        if not math.isnan(value)
+    }
+
+
+def _chunks(document: Document) -> list[Chunk]:
+    """Cut a document; the same document is always cut alike."""
+    title = document.title or " ".join(document.names)
+    return document_chunks(title, document.text[:_LONGEST_TEXT])

@@ -14,7 +14,8 @@ groups.py       group commit: transactions that are committed at once
 sqlite.py       the database in a file: one writer, many readers
 writer.py       SQLite's one connection that writes
 postgres.py     the database on a server, for a fleet of equal bots
-postgres_*.py   its writer, its connections, its rows
+postgres_*.py   its writer, its connections, its rows; vectors for pgvector, if it has that
+halves.py       vectors as pgvector takes them
 stores.py       which of the two it is, by path or URL
 ledger.py       drafts, the sealer and the reader of the ledger
 migrate.py      Alembic at start-up

@@ -101,6 +101,9 @@ class GroupCommit:
     def _writer(self) -> Writing:
         raise NotImplementedError
 
+    def _over(self, rows: Rows) -> StoredTransaction:
+        return StoredTransaction(rows, self._privacy)
+
     @asynccontextmanager
     async def transaction(self, once: str | None = None) -> AsyncIterator[Transaction]:
         """Open a transaction; it is committed with its group when the block is left."""
@@ -108,7 +111,7 @@ class GroupCommit:
             group = await self._joined()
             try:
                 await self._writer.mark()
-                work = StoredTransaction(self._writer.rows, self._privacy)
+                work = self._over(self._writer.rows)
                 if once is not None:
                     await work.once(once, self._clock.now())
                 yield work

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -28,8 +28,10 @@ from bot.storage.groups import GroupCommit
 from bot.storage.ledger import UNKEYED
 from bot.storage.migrate import migrate
 from bot.storage.postgres_connections import Looks, Readers, connect, connect_thread
+from bot.storage.postgres_derived import derive
+from bot.storage.postgres_vectors import PostgresEmbeddings
 from bot.storage.postgres_writer import BUSY_SECONDS, MIGRATING, PostgresWriter
-from bot.storage.rows import Look
+from bot.storage.rows import Look, Rows
 from bot.storage.transaction import StoredTransaction
 
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class PostgresDatabase(GroupCommit):
         try:
             with engine.connect() as connection:
                 migrate(connection, _alone(connection))
+                derive(_raw(connection))
         except DBAPIError as error:
             raise Unreadable(shown(self._url), f"cannot be used: {one_line(error.orig)}") from None
         except psycopg.Error as error:
@@ -92,7 +95,7 @@ class PostgresDatabase(GroupCommit):
         if self._readers is None:
             raise RuntimeError("the database is not open")
         async with self._readers.view() as rows:
-            yield StoredTransaction(rows, self._privacy)
+            yield self._over(rows)
 
     async def purge(self) -> None:
         """Leave no erased row in the table of entries.
@@ -112,6 +115,10 @@ class PostgresDatabase(GroupCommit):
         """Return the ledger as it stands, to be read and proven."""
         return StoredArchive(self._looks.look, self._privacy)
 
+    @override
+    def _over(self, rows: Rows) -> StoredTransaction:
+        return StoredTransaction(rows, self._privacy, PostgresEmbeddings)
+
     @property
     @override
     def _writer(self) -> PostgresWriter:
@@ -126,6 +133,13 @@ def _alone(connection: Connection) -> Iterator[None]:
     with connection.begin():
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
         yield
+
+
+def _raw(connection: Connection) -> psycopg.Connection[Any]:
+    connection.rollback()  # ends what looking at the revision began
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)  # noqa: S101  # the driver of this engine
+    return raw
 
 
 def shown(url: str) -> str:

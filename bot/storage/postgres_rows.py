@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.base import Executable
 from typing_extensions import override
 
+from bot.storage.halves import Halves, HalvesDumper
 from bot.storage.prepared import Prepared, Speech, Values
 from bot.storage.rows import Result
 
@@ -40,6 +41,7 @@ class _Text(StrDumper):
 def prepare(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> None:
     """Make a new connection speak as this store does."""
     connection.adapters.register_dumper(str, _Text)
+    connection.adapters.register_dumper(Halves, HalvesDumper)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ BUSY_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 # Two locks of our own, "tocsin" and 1 or 2: the same in every bot of every version.
 MIGRATING = 32773570227170818
+WRITING = 32773570227170817
 _BEGIN = "BEGIN; SELECT pg_advisory_xact_lock(32773570227170817); SAVEPOINT part"
 
 

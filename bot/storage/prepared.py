@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from sqlalchemy import Dialect
@@ -59,7 +60,14 @@ class _Shape:
     row: Callable[..., Any]
     taken: tuple[_Convert | None, ...]
 
+    @cached_property
+    def as_is(self) -> bool:
+        """Say whether every value comes out as the driver returns it."""
+        return not any(self.taken)
+
     def formed(self, row: Sequence[Any]) -> Any:
+        if self.as_is:
+            return self.row(*row)
         pairs = zip(row, self.taken, strict=True)
         return self.row(*(value if take is None else take(value) for value, take in pairs))
 

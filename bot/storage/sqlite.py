@@ -28,7 +28,6 @@ from bot.storage.groups import GroupCommit
 from bot.storage.ledger import UNKEYED
 from bot.storage.migrate import migrate
 from bot.storage.rows import Look, SqliteLook, SqliteRows
-from bot.storage.transaction import StoredTransaction
 from bot.storage.writer import BUSY_SECONDS, Writer
 
 T = TypeVar("T")
@@ -85,7 +84,7 @@ class SqliteDatabase(GroupCommit):
     async def reading(self) -> AsyncIterator[Transaction]:
         """Open a view of the last committed state; nothing may be written in it."""
         with self._reading.connect() as connection, connection.begin():
-            yield StoredTransaction(SqliteRows(connection), self._privacy)
+            yield self._over(SqliteRows(connection))
 
     async def purge(self) -> None:
         """Leave nothing of erased rows in the write-ahead log, where nobody else reads it now."""

@@ -303,6 +303,27 @@ class RunbookUsageRow(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcTime, index=True)
 
 
+class EmbeddingRow(SQLModel, table=True):
+    """The vector of a text by the model that made it."""
+
+    __tablename__ = "embeddings"
+    # Rows lie in the order of their keys, in which they are read.
+    __table_args__ = {"sqlite_with_rowid": False}
+    model: str = Field(primary_key=True)
+    key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    vector: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SearchLabelRow(SQLModel, table=True):
+    """A person's word on a hit, whole in `data`: inserted once, never updated."""
+
+    __tablename__ = "search_labels"
+    id: str = Field(primary_key=True)
+    subject: str = Field(index=True)
+    at: datetime = Field(sa_type=UtcTime, index=True)
+    data: str
+
+
 class SlotRow(SQLModel, table=True):
     """A slot of a scheduled job that somebody took."""
 

@@ -9,12 +9,15 @@ from bot.domain.autonomy import Autonomy
 from bot.domain.breakers import Breaker
 from bot.domain.emergencies import BreakGlass, PreAuthorisation
 from bot.domain.errors import AlreadyDone
+from bot.domain.known_errors import KnownError
 from bot.ports import AdoptedPolicy, Hold, Privacy
 from bot.storage.alerts import StoredDeliveries, StoredGroups
 from bot.storage.checkpoints import StoredCheckpoints
 from bot.storage.codec import Codec
+from bot.storage.embeddings import StoredEmbeddings
 from bot.storage.governance import StoredDecisions, StoredKeyed, StoredSwitches
 from bot.storage.incidents import StoredIncidents, StoredPostmortems, StoredTimelines
+from bot.storage.labels import StoredSearchLabels
 from bot.storage.ledger import DraftedLedger
 from bot.storage.messages import StoredMessages, StoredOutbox, StoredSlots
 from bot.storage.outputs import StoredRunbookUsage, StoredRunOutputs
@@ -31,13 +34,22 @@ _AUTHORISATIONS = Codec(PreAuthorisation)
 _TEXTS = Codec(str)
 _HOLDS = Codec(Hold)
 _POLICIES = Codec(AdoptedPolicy)
+_KNOWN_ERRORS = Codec(KnownError)
 _WRITE_DOWN = Prepared(Upsert(ReceiptRow))
 
 
 class StoredTransaction:
-    """Repositories that share a connection, and with it their fate."""
+    """Repositories that share a connection, and with it their fate.
 
-    def __init__(self, rows: Rows, privacy: Privacy) -> None:
+    `embeddings` is the repository of vectors that the database is good for.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        privacy: Privacy,
+        embeddings: type[StoredEmbeddings] = StoredEmbeddings,
+    ) -> None:
         self._rows = rows
         self.groups = StoredGroups(rows)
         self.deliveries = StoredDeliveries(rows)
@@ -63,6 +75,9 @@ class StoredTransaction:
         self.keys = StoredKeyed(rows, "verifier-key", _TEXTS)
         self.outputs = StoredRunOutputs(rows)
         self.usage = StoredRunbookUsage(rows)
+        self.labels = StoredSearchLabels(rows)
+        self.embeddings = embeddings(rows)
+        self.known_errors = StoredKeyed(rows, "known-error", _KNOWN_ERRORS)
 
     async def once(self, request: str, at: datetime) -> None:
         """Write a request down, or raise AlreadyDone where it was written before."""

@@ -8,6 +8,8 @@ from bot.domain.alerts import Alert, AlertGroup, AlertStatus
 from bot.domain.findings import Evidence, Finding
 from bot.domain.messages import (
     Bold,
+    Button,
+    Buttons,
     Code,
     Divider,
     Form,
@@ -30,13 +32,19 @@ _LONGEST_VALUE = 300
 _LONGEST_TEXT = 2_000
 
 
-def details_form(group: AlertGroup, timeline: Sequence[TimelineEntry]) -> Form:
-    """Show all of it, in the order of the card; nothing is to be filled in."""
+def details_form(
+    group: AlertGroup, timeline: Sequence[TimelineEntry], offered: Sequence[Button] = ()
+) -> Form:
+    """Show all of it, in the order of the card; nothing is to be filled in.
+
+    What plugins offer for a closer look stands below what they claim.
+    """
     labels = shared([alert.labels for alert in group.alerts])
     annotations = shared([alert.annotations for alert in group.alerts])
-    sections = (
+    sections: tuple[list[Part], ...] = (
         [paragraph(Bold(group.name)), *_links(group)],
         [part for finding in group.findings for part in _finding(finding)],
+        [Buttons(tuple(offered))] if offered else [],
         _pairs("Labels", labels),
         _pairs("Annotations", annotations),
         _alerts(group, labels, annotations),

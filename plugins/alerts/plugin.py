@@ -118,7 +118,8 @@ class Alerts(Plugin[PluginSettings]):
 
     async def _details(self, request: InteractionRequest) -> Reply:
         group = await self.context.alerts.get(GroupId(request.value))
-        return details_form(group, await self.context.timelines.about(group.id))
+        offered = self.context.offers(Place.DETAILS, group)
+        return details_form(group, await self.context.timelines.about(group.id), offered)
 
     async def _firing(self, id: str) -> AlertGroup:
         """Return a group that fires; the card may have been older than the alert's end."""

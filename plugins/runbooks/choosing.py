@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.domain.autonomy import Level
+from bot.domain.documents import Query
 from bot.domain.errors import NotFound, Refused
 from bot.domain.messages import FieldErrors, Form, Reply
+from bot.domain.people import Caller
 from bot.domain.runbooks import Runbook
 from bot.plugin import CommandRequest, InteractionRequest, PluginContext
 from plugins.runbooks.forms import CHOICE, choose, faults, given_in, unpack
+from plugins.runbooks.judging import judging_parts
 from plugins.runbooks.levels import levels_of
 from plugins.runbooks.listing import listing
 from plugins.runbooks.pages import page
@@ -38,15 +42,15 @@ class Choosing:
         found = direct(runbooks.values(), subject.group) if subject.group else []
         if subject.query:
             known = {suggestion.runbook.id for suggestion in found}
-            others = await self._search(subject.query, subject.name)
+            others = await self._search(subject.query)
             found += [other for other in others if other.runbook.id not in known]
         books = [suggestion.runbook for suggestion in found]
         levels = await levels_of(self._context, books, subject.service)
         return [s for s, level in zip(found, levels, strict=True) if level >= Level.L2]
 
-    async def _search(self, query: str, name: str) -> list[Suggestion]:
-        hits = await self._context.search.find(query, kinds=(KIND,), limit=_MOST_SEARCHED)
-        return searched(hits, self._context.knowledge.runbooks, name=name)
+    async def _search(self, query: Query) -> list[Suggestion]:
+        found = await self._context.search.find(query, kinds=(KIND,), limit=_MOST_SEARCHED)
+        return searched(found, self._context.knowledge.runbooks, names=query.names)
 
     async def open(self, request: InteractionRequest) -> Reply:
         """Open the form for a subject, with the best suggestion chosen."""
@@ -58,14 +62,14 @@ class Choosing:
         first = min(runbooks.values(), key=lambda runbook: runbook.title)
         shown = suggestions[0].runbook if suggestions else first
         await self._watching.opened(shown, subject.id, request.caller)
-        return self._form(subject, shown, suggestions)
+        return await self.form(subject, shown, suggestions=suggestions, by=request.caller)
 
     async def pick(self, request: InteractionRequest) -> Reply:
         """Open the form with one runbook chosen already."""
         subject_id, id = unpack(request.value)
         subject, runbook = await subject_of(self._context, subject_id), self._runbook(id)
         await self._watching.opened(runbook, subject.id, request.caller)
-        return self._form(subject, runbook, await self.suggest(subject))
+        return await self.form(subject, runbook, by=request.caller)
 
     async def submit(self, request: InteractionRequest) -> Reply:
         """Ask for the run, or show the form of another runbook that was chosen."""
@@ -75,7 +79,7 @@ class Choosing:
         if runbook.id != shown or not runbook.executable:
             await self._watching.opened(runbook, subject.id, request.caller)
         if runbook.id != shown:
-            return self._form(subject, runbook, await self.suggest(subject))
+            return await self.form(subject, runbook, by=request.caller)
         if not runbook.executable:
             return page(runbook, today=self._context.clock.now().date())
         given = given_in(request.answers)
@@ -111,14 +115,15 @@ class Choosing:
     async def _asked_for(self, query: str) -> list[Suggestion]:
         """Return what a person's words find; they judge it themselves."""
         runbooks = self._context.knowledge.runbooks
-        hits = await self._context.search.find(query, kinds=(KIND,), limit=_MOST_LISTED)
+        asked = Query(text=query)
+        found = await self._context.search.find(asked, kinds=(KIND,), limit=_MOST_LISTED)
         return [
             Suggestion(
                 runbook=runbooks[hit.document.id],
                 direct=False,
                 reason=", ".join(hit.matched) or "close in meaning",
             )
-            for hit in hits
+            for hit in found.hits
             if hit.document.id in runbooks
         ]
 
@@ -132,9 +137,19 @@ class Choosing:
             raise NotFound("This runbook does not exist any more.")
         return runbook
 
-    def _form(self, subject: Subject, shown: Runbook, suggestions: Sequence[Suggestion]) -> Form:
+    async def form(
+        self,
+        subject: Subject,
+        shown: Runbook,
+        *,
+        by: Caller,
+        suggestions: Sequence[Suggestion] | None = None,
+    ) -> Form:
+        """Draw the form with one runbook chosen; one that the search found can be judged."""
+        if suggestions is None:
+            suggestions = await self.suggest(subject)
         knowledge = self._context.knowledge
-        return choose(
+        form = choose(
             knowledge.runbooks,
             suggestions,
             shown=shown,
@@ -142,3 +157,9 @@ class Choosing:
             labels=subject.labels,
             catalog=knowledge.catalog,
         )
+        found = any(s.runbook.id == shown.id and not s.direct for s in suggestions)
+        if not found:
+            return form
+        said = await self._context.judging.said(subject.id, by=by)
+        parts = judging_parts(subject.id, shown.id, said.get(shown.id))
+        return replace(form, parts=(*form.parts, *parts))

@@ -31,11 +31,12 @@ from bot.plugin import (
     PluginSettings,
 )
 from bot.ports import ChatError, MessageRef
-from plugins.runbooks import buttons, byhand, consent, messages
+from plugins.runbooks import buttons, byhand, consent, judging, messages
 from plugins.runbooks.acting import Acting
 from plugins.runbooks.answering import Answering
 from plugins.runbooks.asking import Asking
 from plugins.runbooks.choosing import Choosing
+from plugins.runbooks.fitting import Fitting
 from plugins.runbooks.forms import SUBMIT
 from plugins.runbooks.listing import READ
 from plugins.runbooks.proposing import PROPOSE, Proposing, propose_button
@@ -77,6 +78,7 @@ class Runbooks(Plugin[PluginSettings]):
         self._asking = Asking(context)
         self._acting = Acting(context)
         self._proposing = Proposing(context)
+        self._fitting = Fitting(context, self._choosing)
 
     @override
     async def start(self) -> None:
@@ -127,6 +129,9 @@ class Runbooks(Plugin[PluginSettings]):
             Interaction(name=buttons.OUTPUT, handler=watching.whole),
             Interaction(name=buttons.HELPFUL, handler=watching.helpful),
             Interaction(name=buttons.UNHELPFUL, handler=watching.unhelpful),
+            Interaction(name=judging.USEFUL, handler=self._fitting.useful),
+            Interaction(name=judging.USELESS, handler=self._fitting.useless),
+            Interaction(name=judging.BECAUSE, handler=self._fitting.because),
         )
 
     @override

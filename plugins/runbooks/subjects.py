@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.domain.alerts import AlertGroup, GroupId
+from bot.domain.documents import Query
 from bot.domain.errors import NotFound
 from bot.domain.incidents import Incident, IncidentId
 from bot.domain.people import ChannelId
-from bot.domain.relevance import query
+from bot.domain.relevance import query_of
 from bot.plugin import PluginContext
 from plugins.runbooks.suggestions import shared_labels
 
@@ -22,16 +23,11 @@ class Subject:
     """What is known of the subject. `query` is what to search runbooks for."""
 
     id: str
-    query: str = ""
+    query: Query | None = None
     service: str | None = None
     incident: str | None = None
     group: AlertGroup | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Return the alert's name, for the search to tell an exact match."""
-        return self.group.name if self.group else ""
 
 
 async def subject_of(context: PluginContext, id: str) -> Subject:
@@ -59,7 +55,7 @@ def of_group(group: AlertGroup) -> Subject:
     """Return an alert group as a subject."""
     return Subject(
         id=group.id,
-        query=query(group),
+        query=query_of(group),
         service=group.service,
         incident=group.incident,
         group=group,
@@ -70,10 +66,11 @@ def of_group(group: AlertGroup) -> Subject:
 async def _of_incident(context: PluginContext, incident: Incident) -> Subject:
     """Take the first alert group of an incident along, since its labels fill parameters."""
     group = await _first_group(context, incident)
-    words = query(group) if group else f"{incident.title} {incident.service}"
+    services = (incident.service,) if incident.service else ()
+    told = Query(text=" ".join((incident.title, *services)), services=services)
     return Subject(
         id=incident.id,
-        query=words,
+        query=query_of(group) if group else told,
         service=incident.service or None,
         incident=incident.id,
         group=group,

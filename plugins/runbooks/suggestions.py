@@ -6,21 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.domain.alerts import AlertGroup
-from bot.domain.documents import Document, Hit
+from bot.domain.documents import Document, Found, Kind
 from bot.domain.findings import Evidence, Finding, FindingKind
-from bot.domain.relevance import convincing, telling
+from bot.domain.relevance import why, worth_showing
 from bot.domain.runbooks import Runbook, alert_names, matches
 
-KIND = "runbook"
+KIND = Kind.RUNBOOK
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """A runbook with the reason why it may fit. `direct` ones say so themselves."""
+    """A runbook with the reason why it may fit. `direct` ones say so themselves.
+
+    `confidence` is the calibrated probability that a searched one is right;
+    only the first hit of a search has one. `model` names what ranked it.
+    """
 
     runbook: Runbook
     reason: str
     direct: bool
+    confidence: float | None = None
+    model: str = ""
 
 
 def shared_labels(group: AlertGroup) -> Mapping[str, str]:
@@ -56,19 +62,24 @@ def _reason(runbook: Runbook, group: AlertGroup) -> str | None:
 
 
 def searched(
-    hits: Sequence[Hit], runbooks: Mapping[str, Runbook], *, name: str
+    found: Found, runbooks: Mapping[str, Runbook], *, names: Sequence[str]
 ) -> list[Suggestion]:
-    """Return the convincing hits of a search as suggestions."""
+    """Return what a search found, where it is sure enough to say so unasked.
+
+    `names` are those of the alert, by which hits are judged while nothing is
+    calibrated.
+    """
     return [
-        Suggestion(runbook=runbooks[hit.document.id], reason=_shared(hit), direct=False)
-        for hit in hits
-        if hit.document.id in runbooks and convincing(hit, name)
+        Suggestion(
+            runbook=runbooks[hit.document.id],
+            reason=why(hit),
+            direct=False,
+            confidence=found.confidence if hit is found.hits[0] else None,
+            model=found.model,
+        )
+        for hit in worth_showing(found, names)
+        if hit.document.id in runbooks
     ]
-
-
-def _shared(hit: Hit) -> str:
-    words = telling(hit) or hit.matched
-    return f"shares the words {', '.join(words[:4])}" if words else "is close in meaning"
 
 
 def finding(suggestions: Sequence[Suggestion], group: AlertGroup) -> Finding:
@@ -84,12 +95,19 @@ def finding(suggestions: Sequence[Suggestion], group: AlertGroup) -> Finding:
         evidence.append(Evidence(kind="link", ref=link, label="the alert's own link", url=link))
     return Finding(
         kind=FindingKind.RUNBOOK,
-        claim=book.title if best.direct else f"{book.title} (may fit)",
+        claim=_claim(best),
         value=book.id,
         evidence=tuple(evidence),
+        confidence=best.confidence,
         detail=_also(others),
-        model="" if best.direct else "search",
+        model="" if best.direct else best.model or "search",
     )
+
+
+def _claim(best: Suggestion) -> str:
+    """Say how sure it is in words where there is no number for it."""
+    sure = best.direct or best.confidence is not None
+    return best.runbook.title if sure else f"{best.runbook.title} (may fit)"
 
 
 def _also(others: Sequence[Suggestion]) -> str:
@@ -106,13 +124,15 @@ def _none(link: str) -> Finding:
 
 
 def document(runbook: Runbook) -> Document:
-    """Return a runbook as the search keeps it."""
-    sections = (f"{name}\n{text}" for name, text in runbook.sections.items())
+    """Return a runbook as the search keeps it: Markdown, so that sections count by their name."""
+    sections = dict(runbook.sections)
+    if runbook.match.tags:
+        sections["Tags"] = " ".join(runbook.match.tags)
     return Document(
         id=runbook.id,
-        kind="runbook",
+        kind=KIND,
         title=runbook.title,
-        text="\n\n".join((*sections, " ".join(runbook.match.tags))).strip(),
+        text="\n\n".join(f"## {name}\n\n{text.strip()}" for name, text in sections.items()),
         names=alert_names(runbook.match),
         services=runbook.match.services,
     )

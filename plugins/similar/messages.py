@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
-from bot.domain.documents import Hit
+from bot.domain.documents import Found, Hit
 from bot.domain.findings import Evidence, Finding, FindingKind
-from bot.domain.relevance import telling
+from bot.domain.relevance import reasons
 from plugins.similar.stories import Story, age, first_sentence
 
 WORDS_ONLY = "found by words only, meaning is not compared yet"
@@ -15,37 +14,77 @@ WORDS_ONLY = "found by words only, meaning is not compared yet"
 _LONGEST_TITLE = 90
 
 
-def similar(story: Story, hit: Hit, *, now: datetime, dense_ready: bool) -> Finding:
-    """Claim that a past incident resembles this, and say what resolved it."""
-    example = ", example" if story.example else ""
-    resolution = first_sentence(story.resolution) or "how it was resolved is not recorded"
-    title = first_sentence(story.title, _LONGEST_TITLE)
-    claim = f"{title} ({story.id}, {age(now - story.at)}{example}): {resolution}"
-    words = ", ".join(telling(hit) or hit.matched)
-    doubt = "" if dense_ready else f" ({WORDS_ONLY})"
-    evidence = [Evidence(kind="incident", ref=story.id, label=story.id)]
-    if words:
-        evidence.append(Evidence(kind="words", ref=story.id, label=f"shared words: {words}{doubt}"))
+def similar(
+    story: Story, hit: Hit, *, found: Found, now: datetime, dense_ready: bool, url: str = ""
+) -> Finding:
+    """Claim that a past incident resembles this, and say what was done then and why it is like it.
+
+    Only the first hit has a confidence, and only a calibrated one.
+    """
+    evidence = [Evidence(kind="incident", ref=story.id, label=story.id, url=url)]
+    if story.cause:
+        cause = f"cause: {first_sentence(story.cause)}"
+        evidence.append(Evidence(kind="cause", ref=story.id, label=cause))
+    claim = _claim(story, now=now)
+    # What the claim says already is not told twice.
+    why = [reason for reason in reasons(hit) if reason not in claim]
+    if not dense_ready:
+        why.append(WORDS_ONLY)
+    if why:
+        evidence.append(Evidence(kind="why", ref=story.id, label="; ".join(why)))
+    first = found.hits[:1] == (hit,)
     return Finding(
         kind=FindingKind.SIMILAR,
         claim=claim,
         value=story.id,
         evidence=tuple(evidence),
-        model="words+meaning" if hit.dense is not None else "words",
+        confidence=found.confidence if first and found.sure else None,
+        model=found.model or ("words+meaning" if hit.dense is not None else "words"),
         detail=_detail(hit),
     )
 
 
-def nothing_similar(hits: Sequence[Hit], *, searched: int, dense_ready: bool) -> Finding:
+def _claim(story: Story, *, now: datetime) -> str:
+    facts = [story.id, age(now - story.at), story.lasted, "example" if story.example else ""]
+    title = first_sentence(story.title, _LONGEST_TITLE)
+    return f"{title} ({', '.join(filter(None, facts))}): {_done(story)}"
+
+
+def _done(story: Story) -> str:
+    """Say in one sentence what was done then; what did not work says so itself."""
+    resolution = first_sentence(story.resolution)
+    if not resolution:
+        return "how it was resolved is not recorded"
+    if story.run and story.run not in resolution:
+        resolution += f" (runbook “{story.run}”)"
+    return resolution
+
+
+def nothing_similar(found: Found, *, searched: int, dense_ready: bool) -> Finding:
     """Say that there is none, and behind "Details" how near the nearest was."""
     detail = f"{searched} past incidents were searched."
-    if hits:
-        nearest = hits[0]
-        shared = ", ".join(nearest.matched) or "no words"
-        detail += f" The nearest, {nearest.document.id}, shares too little: {shared}."
+    if found.hits:
+        detail += f" {_nearest(found)}"
     if not dense_ready:
         detail += " They were compared by words only; meaning is not compared yet."
-    return Finding(kind=FindingKind.SIMILAR, claim="No similar incident found", detail=detail)
+    return Finding(
+        kind=FindingKind.SIMILAR,
+        claim="No similar incident found",
+        detail=detail,
+        model=found.model,
+    )
+
+
+def _nearest(found: Found) -> str:
+    nearest = found.hits[0]
+    name = f"{nearest.document.id} ({first_sentence(nearest.document.title, _LONGEST_TITLE)})"
+    if found.confidence is None:
+        shared = ", ".join(nearest.matched) or "no words"
+        return f"The nearest, {name}, shares too little: {shared}."
+    return (
+        f"The nearest, {name}, is the same with a probability of {found.confidence:.0%}; "
+        f"from {found.threshold:.0%} on it would be shown."
+    )
 
 
 def _detail(hit: Hit) -> str:

@@ -1,4 +1,4 @@
-"""The plugin: knows the stories, asks the search, and learns from incidents that end."""
+"""The plugin: what it offers, what it claims about alerts, and what it learns from."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from bot.domain.alerts import AlertGroup, GroupId
-from bot.domain.errors import NotFound
-from bot.domain.events import IncidentChanged
+from bot.domain.alerts import AlertGroup
+from bot.domain.events import IncidentChanged, KnowledgeChanged
 from bot.domain.findings import Finding
 from bot.domain.incidents import Incident
-from bot.domain.relevance import convincing, query
-from bot.plugin import Plugin, PluginContext, PluginSettings
+from bot.domain.relevance import query_of, worth_showing
+from bot.plugin import (
+    Command,
+    Interaction,
+    Offer,
+    Place,
+    Plugin,
+    PluginContext,
+    PluginSettings,
+)
+from plugins.similar import views
+from plugins.similar.known import KnownErrors
+from plugins.similar.looking import Looking
 from plugins.similar.messages import nothing_similar, similar
-from plugins.similar.stories import KIND, Story, lived, told
-
-_CANDIDATES = 3
+from plugins.similar.shelf import Shelf
 
 
 class SimilarSettings(PluginSettings):
-    """`most` is how many past incidents are shown for one alert."""
+    """`most` is how many past incidents are claimed for one alert; Details shows more."""
 
     most: int = 1
 
@@ -34,60 +42,71 @@ class Similar(Plugin[SimilarSettings]):
 
     def __init__(self, settings: SimilarSettings, context: PluginContext) -> None:
         super().__init__(settings, context)
-        self._stories: dict[str, Story] = {}
+        self._shelf = Shelf(context)
+        self._looking = Looking(context, self._shelf)
+        self._known = KnownErrors(context)
 
     @override
     async def start(self) -> None:
-        stories = [told(incident) for incident in self.context.knowledge.incidents]
-        for incident in await self.context.incidents.recent():
-            if not incident.status.open:
-                stories.append(await self._lived(incident))
-        await self._learn(stories)
+        await self._place()
+        await self._shelf.fill()
+        await self._known.start()
+        await self._looking.learn()
+
+    @override
+    def commands(self) -> Sequence[Command]:
+        return self._known.commands()
+
+    @override
+    def interactions(self) -> Sequence[Interaction]:
+        looking = self._looking
+        return (
+            Interaction(
+                name=views.SHOW,
+                handler=looking.show,
+                offer=Offer(place=Place.DETAILS, order=10, button=views.show_button),
+            ),
+            Interaction(name=views.OTHERS, handler=looking.others),
+            Interaction(name=views.SEARCH, handler=looking.search),
+            Interaction(name=views.USEFUL, handler=looking.useful),
+            Interaction(name=views.USELESS, handler=looking.useless),
+            Interaction(name=views.BECAUSE, handler=looking.because),
+            *self._known.interactions(),
+        )
 
     @override
     async def on_incident(self, event: IncidentChanged) -> None:
-        if not event.incident.status.open:
-            await self._learn([await self._lived(event.incident)])
-        elif self._stories.pop(event.incident.id, None) is not None:
-            await self.context.search.remove([event.incident.id])  # it is worked on again
+        await self._shelf.follow(event.incident)
+        await self._known.on_change(event)
+
+    @override
+    async def on_knowledge(self, event: KnowledgeChanged) -> None:
+        await self._place()
 
     @override
     async def findings(self, subject: AlertGroup | Incident) -> Sequence[Finding]:
         if isinstance(subject, Incident):
             return ()
-        ready = self.context.search.dense_ready
-        hits = await self.context.search.find(
-            query(subject), kinds=(KIND,), limit=_CANDIDATES, before=subject.first_seen
-        )
-        others = self._stories.keys() - {subject.incident}
-        known = [hit for hit in hits if hit.document.id in others]
-        good = [hit for hit in known if convincing(hit, subject.name)]
-        if not good:
-            searched = len(self._stories)
-            return (nothing_similar(known, searched=searched, dense_ready=ready),)
-        now = self.context.clock.now()
-        return [
-            similar(self._stories[hit.document.id], hit, now=now, dense_ready=ready)
-            for hit in good[: self.settings.most]
-        ]
+        known = await self._known.finding(subject)
+        claims = await self._claims(subject)
+        return claims if known is None else (known, *claims)
 
-    async def _learn(self, stories: Sequence[Story]) -> None:
-        self._stories.update((story.id, story) for story in stories)
-        await self.context.search.put([story.document for story in stories])
+    async def _claims(self, group: AlertGroup) -> Sequence[Finding]:
+        """Claim the past incidents that are sure to be like it, or say that there is none."""
+        query = query_of(group)
+        found = await self._shelf.like(query, group)
+        ready, now = self.context.search.dense_ready, self.context.clock.now()
+        claims = []
+        for hit in worth_showing(found, query.names)[: self.settings.most]:
+            story = self._shelf.get(hit.document.id)
+            if story is not None:
+                url = await self._shelf.link(story)
+                claims.append(similar(story, hit, found=found, now=now, dense_ready=ready, url=url))
+        if claims:
+            return claims
+        return (nothing_similar(found, searched=len(self._shelf), dense_ready=ready),)
 
-    async def _lived(self, incident: Incident) -> Story:
-        names = [await self._name(GroupId(id)) for id in incident.groups]
-        postmortem = await self.context.postmortems.get(incident.id)
-        return lived(
-            incident,
-            names=[name for name in names if name],
-            runs=await self.context.runs.of([incident.id, *incident.groups]),
-            timeline=await self.context.timelines.of(incident),
-            postmortem=postmortem.summary if postmortem else "",
-        )
-
-    async def _name(self, id: GroupId) -> str:
-        try:
-            return (await self.context.alerts.get(id)).name
-        except NotFound:
-            return ""
+    async def _place(self) -> None:
+        """Tell the search which services need which."""
+        services = self.context.knowledge.catalog.services
+        await self.context.search.place({s.name: s.depends_on for s in services.values()})

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks
 
-`search_eval` is left out, since it needs a folder of queries to be told.
+`search_table` needs the shared data and `search_speed` its peers, so they run on their own.
 """
 
 from tests.benchmarks import deliveries, ledger, presses, starts

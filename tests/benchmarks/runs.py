@@ -257,7 +257,7 @@ def main(arguments: list[str] | None = None) -> list[Figure]:
         if asked.postgres:
             figures += asyncio.run(measured("postgres", asked.postgres, asked.count))
         elif asked.postgres is not None:
-            with postgres(Path(folder), **SAFE) as server:
+            with postgres(Path(folder), programs=(), **SAFE) as server:
                 figures += asyncio.run(measured("postgres", server.migrated(), asked.count))
     return figures
 

@@ -16,13 +16,18 @@ DIMENSION = 64
 class WordEncoder:
     """Give each word a fixed direction, and the words of one meaning the same."""
 
+    model = "words"
+    dimension = DIMENSION
+
     def __init__(self, *, meanings: dict[str, str] | None = None) -> None:
         self.meanings = meanings or {}
         self.encoded: list[str] = []
+        self.batches: list[int] = []
         self.threads: set[str] = set()
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         self.encoded.extend(texts)
+        self.batches.append(len(texts))
         self.threads.add(threading.current_thread().name)
         vectors = np.zeros((len(texts), DIMENSION), dtype=np.float32)
         for row, text in enumerate(texts):
@@ -43,6 +48,23 @@ class BlockedEncoder(WordEncoder):
     @override
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         self.released.wait(10)
+        return super().encode(texts)
+
+
+class GatedEncoder(WordEncoder):
+    """Stop before each text while the gate is closed; `reached` says that one waits there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.reached = threading.Event()
+
+    @override
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        if not self.gate.is_set():
+            self.reached.set()
+            self.gate.wait(10)
         return super().encode(texts)
 
 

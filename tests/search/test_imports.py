@@ -22,7 +22,7 @@ def loaded_after(program: str) -> set[str]:
 USE = """
 import asyncio
 from pathlib import Path
-from bot.domain.documents import Document
+from bot.domain.documents import Document, Query
 from bot.search.encoder import encoder_named
 from bot.search.engine import HybridSearch
 
@@ -30,8 +30,8 @@ async def use():
     search = HybridSearch(encoder_named("minilm-onnx"), Path({cache!r}))
     await search.put([Document(id="a", kind="runbook", title="Disk", text="The disk is full.")])
     {start}
-    hits = await search.find("no space left", kinds=["runbook"], limit=1)
-    assert len(hits) == {hits}, hits
+    found = await search.find(Query(text="no space left"), kinds=["runbook"], limit=1)
+    assert len(found.hits) == {hits}, found
     await search.stop()
 
 asyncio.run(use())

@@ -16,7 +16,7 @@ import pytest
 
 from tests.servers.processes import Server, answers, free_port, needed, started
 
-_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -45,14 +45,16 @@ def redis_server(folder: Path, *options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def postgres_server(folder: Path, **settings: str) -> Iterator[Server]:
+def postgres_server(
+    folder: Path, *, programs: Sequence[Path] = DEBIAN, **settings: str
+) -> Iterator[Server]:
     """Run a new PostgreSQL with a superuser `postgres`, who is trusted; `settings` are its own.
 
     PostgreSQL refuses to run as root, so root gives it to the user `postgres`, in a
     folder of its own: pytest's are closed to everybody but root.
     """
-    initdb = needed("initdb", package="postgresql", folders=_POSTGRES)
-    program = needed("postgres", package="postgresql", folders=_POSTGRES)
+    initdb = needed("initdb", package="postgresql", folders=programs)
+    program = needed("postgres", package="postgresql", folders=programs)
     with _place(folder) as (place, be):
         _initialise([*be, initdb], place)
         port = free_port()

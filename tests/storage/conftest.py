@@ -7,12 +7,19 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.storage.opened import opened
+from tests.storage.pgvector import postgres_with_vectors
 from tests.storage.stores import STORES, Postgres, Store, connected, postgres
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with postgres(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def vector_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres_with_vectors(tmp_path_factory.mktemp("pgvector")) as running:
         yield running
 
 

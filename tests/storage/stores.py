@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from bot.storage.postgres import PostgresDatabase
 from bot.storage.sqlite import SqliteDatabase
 from tests.fakes import FakeClock
 from tests.servers import Server, postgres_server
+from tests.servers.databases import DEBIAN
 
 Store: TypeAlias = SqliteDatabase | PostgresDatabase
 STORES = ("sqlite", "postgres")
@@ -52,9 +53,9 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path, **settings: str) -> Iterator[Postgres]:
-    """Run a PostgreSQL; skip the test where there is none."""
-    with postgres_server(folder, **settings) as server:
+def postgres(folder: Path, *, programs: Sequence[Path] = (), **settings: str) -> Iterator[Postgres]:
+    """Run a PostgreSQL, perhaps one of other programs; skip the test where there is none."""
+    with postgres_server(folder, programs=programs or DEBIAN, **settings) as server:
         running = Postgres(server)
         running.prepare()
         yield running

@@ -11,7 +11,7 @@ from typing import Any, cast
 from bot.domain.alerts import Severity
 from bot.domain.breakers import BreakerRules
 from bot.domain.catalog import Catalog, Service
-from bot.domain.documents import Document, Hit
+from bot.domain.documents import Acceptances, Document, Found, Hit, Query
 from bot.domain.incidents import Incident, IncidentId, IncidentStatus
 from bot.domain.messages import Buttons, Form, Message, SelectField, TextField
 from bot.domain.people import Caller, ChannelId, Person, PersonId
@@ -32,6 +32,7 @@ from bot.services.brakes import Brakes
 from bot.services.emergencies import EmergencyService
 from bot.services.feedback import FeedbackService
 from bot.services.incidents import IncidentService
+from bot.services.judging import JudgingService
 from bot.services.outputs import OutputPace, OutputService
 from bot.services.people import PeopleService
 from bot.services.posts import PostService
@@ -68,6 +69,8 @@ class ListSearch:
 
     def __init__(self) -> None:
         self.kept: list[Document] = []
+        self.acceptances: Acceptances = {}
+        self.found = Found(model="list")  # all but the hits
 
     async def put(self, documents: Sequence[Document]) -> None:
         self.kept = [d for d in self.kept if d.id not in {each.id for each in documents}]
@@ -76,11 +79,12 @@ class ListSearch:
     async def remove(self, ids: Sequence[str]) -> None:
         self.kept = [document for document in self.kept if document.id not in ids]
 
-    async def find(
-        self, query: str, *, kinds: Collection[str], limit: int, before: Any = None
-    ) -> Sequence[Hit]:
-        words = query.lower().split()
-        return [
+    async def accept(self, acceptances: Acceptances) -> None:
+        self.acceptances = acceptances
+
+    async def find(self, query: Query, *, kinds: Collection[str], limit: int) -> Found:
+        words = query.text.lower().split()
+        hits = [
             Hit(
                 document=Document(id=book.id, kind="runbook", title=book.title, text=""),
                 score=1,
@@ -91,7 +95,8 @@ class ListSearch:
             )
             for book in (STUCK, READ_ONLY)
             if any(word in book.title.lower().split() for word in words)
-        ][:limit]
+        ]
+        return replace(self.found, hits=tuple(hits[:limit]))
 
 
 class TalkingChat:
@@ -208,6 +213,7 @@ async def opened_world(folder: Path) -> AsyncIterator[World]:
             channels=lambda: Channels(alerts=ChannelId("C-alerts")),
             outputs=outputs,
             feedback=FeedbackService(database, clock, SubjectKeys(folder / "keys")),
+            judging=JudgingService(database, clock, SubjectKeys(folder / "keys")),
         ),
     )
     yield World(Runbooks(PluginSettings(), context), database, chat, context, outputs)

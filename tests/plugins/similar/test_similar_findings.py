@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from bot.domain.alerts import Alert, AlertGroup, AlertStatus, GroupId, Severity
-from bot.domain.catalog import PastIncident
+from bot.domain.catalog import Catalog, PastIncident
 from bot.domain.errors import NotFound
 from bot.domain.events import IncidentChanged
 from bot.domain.findings import Finding, FindingKind
@@ -87,6 +87,23 @@ OWN = Incident(
 )
 
 
+class Judging:
+    """Nobody has said anything yet."""
+
+    async def acceptances(self) -> dict[str, Any]:
+        return {}
+
+
+class KnownErrors:
+    """No cause has a name yet."""
+
+    async def all(self) -> Sequence[Any]:
+        return ()
+
+    async def of(self, id: str) -> Sequence[Any]:
+        return ()
+
+
 class Records:
     """The services the plugin reads from, in memory."""
 
@@ -99,7 +116,7 @@ class Records:
     async def get(self, id: str) -> Any:
         if id == "g-old":
             return alerts("SearchLatencyHigh")
-        if id == OWN.id:
+        if id == OWN.id or id.startswith("incident:"):
             return None
         raise NotFound("There is no such group.")
 
@@ -134,7 +151,10 @@ def plugin(search: HybridSearch, *incidents: Incident) -> Similar:
     records = Records(incidents)
     context = SimpleNamespace(
         search=search,
-        knowledge=SimpleNamespace(incidents=(HUNG, CLOCK)),
+        knowledge=SimpleNamespace(incidents=(HUNG, CLOCK), runbooks={}, catalog=Catalog()),
+        posts=records,
+        judging=Judging(),
+        known_errors=KnownErrors(),
         incidents=records,
         alerts=records,
         runs=records,
@@ -158,12 +178,13 @@ async def test_a_like_incident_is_claimed_with_its_age_and_what_resolved_it(
     await similar.start()
     finding = await only(similar, alerts("CheckoutHighErrorRate", summary="Orders fail"))
     assert finding.claim.startswith(
-        "Checkout refused orders because its worker hung (EX-101, 9 months ago, example): "
-        "The worker was restarted"
+        "Checkout refused orders because its worker hung "
+        "(EX-101, 9 months ago, resolved in 23 min, example): The worker was restarted"
     )
     assert finding.value == "EX-101"
-    assert finding.evidence[0].ref == "EX-101"
-    assert "CheckoutHighErrorRate" in finding.evidence[1].label
+    assert [evidence.kind for evidence in finding.evidence] == ["incident", "cause", "why"]
+    assert {evidence.ref for evidence in finding.evidence} == {"EX-101"}
+    assert finding.evidence[1].label == "cause: The worker hung"
     assert finding.confidence is None
 
 
@@ -171,7 +192,7 @@ async def test_the_evidence_says_when_only_words_were_compared(search: HybridSea
     similar = plugin(search)
     await similar.start()
     finding = await only(similar, alerts("CheckoutHighErrorRate"))
-    assert "found by words only" in finding.evidence[1].label
+    assert "found by words only" in finding.evidence[-1].label
 
 
 async def test_nothing_convincing_is_said_to_be_nothing(search: HybridSearch) -> None:

@@ -1,0 +1,110 @@
+"""The documents by row, and which of them a query may return."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.domain.documents import Document
+from bot.search.surroundings import aware
+
+Mask = npt.NDArray[np.bool_]
+
+_NONE = -1
+
+
+class Documents:
+    """Documents by row; a freed row is used again. Filters are arrays, not loops."""
+
+    def __init__(self) -> None:
+        self._documents: list[Document | None] = []
+        self._rows: dict[str, int] = {}
+        self._free: list[int] = []
+        self._kinds: dict[str, int] = {}
+        self._services: dict[str, set[int]] = {}
+        self._kind = np.full(64, _NONE, dtype=np.int16)
+        self._created = np.full(64, -math.inf, dtype=np.float64)
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    @property
+    def ids(self) -> Collection[str]:
+        """Return the ids of all documents."""
+        return self._rows.keys()
+
+    def __getitem__(self, row: int) -> Document:
+        document = self._documents[row]
+        if document is None:
+            raise LookupError(f"row {row} is empty")
+        return document
+
+    def holds(self, row: int, document: Document) -> bool:
+        """Say whether a row still has this very document."""
+        return self._documents[row] is document
+
+    def row(self, id: str) -> int | None:
+        """Return a document's row."""
+        return self._rows.get(id)
+
+    def add(self, document: Document) -> int:
+        """Take a row for a document whose id is not known."""
+        if self._free:
+            row = self._free.pop()
+            self._documents[row] = document
+        else:
+            row = len(self._documents)
+            self._documents.append(document)
+            self._grow(row + 1)
+        self._rows[document.id] = row
+        self._kind[row] = self._kinds.setdefault(document.kind, len(self._kinds))
+        created = document.created_at
+        self._created[row] = -math.inf if created is None else aware(created).timestamp()
+        for service in document.services:
+            self._services.setdefault(service, set()).add(row)
+        return row
+
+    def remove(self, id: str) -> int | None:
+        """Free a document's row and return it; None where there was none."""
+        row = self._rows.pop(id, None)
+        if row is None:
+            return None
+        for service in self[row].services:
+            self._services[service].discard(row)
+        self._documents[row] = None
+        self._kind[row] = _NONE
+        self._free.append(row)
+        return row
+
+    def allowed(
+        self,
+        *,
+        kinds: Collection[str],
+        before: datetime | None,
+        services: Collection[str] | None,
+        without: Collection[str],
+    ) -> Mask:
+        """Mark the rows that a query may return."""
+        count = len(self)
+        wanted = [self._kinds[kind] for kind in set(kinds) if kind in self._kinds]
+        mask: Mask = np.isin(self._kind[:count], wanted)
+        if before is not None:
+            mask &= self._created[:count] < aware(before).timestamp()
+        if services is not None:
+            concerned = np.zeros(count, dtype=np.bool_)
+            for service in services:
+                concerned[list(self._services.get(service, ()))] = True
+            mask &= concerned
+        for id in without:
+            if (row := self._rows.get(id)) is not None:
+                mask[row] = False
+        return mask
+
+    def _grow(self, count: int) -> None:
+        if count > len(self._kind):
+            self._kind = np.concatenate([self._kind, np.full_like(self._kind, _NONE)])
+            self._created = np.concatenate([self._created, np.full_like(self._created, -math.inf)])

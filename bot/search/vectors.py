@@ -1,0 +1,253 @@
+"""Sentence vectors that need no encoding again: in the database, and in a file beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.ports import Database
+from bot.search import snapshot
+
+Vectors = npt.NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Awaitable[Vectors | None]]
+Item = TypeVar("Item")
+
+logger = logging.getLogger(__name__)
+
+_KEYS = 500  # per statement of the database
+_KEPT = 64  # per transaction: a graph that grows meanwhile holds up other writers
+_TEXTS = 1  # encoded before a waiting query gets its turn; more at once is no faster
+
+
+class VectorCache:
+    """Vectors in the database, by the sha256 of the text they were made of.
+
+    They are little-endian float16 of the raw vector. Without a database nothing
+    is known and nothing kept.
+    """
+
+    def __init__(self, database: Database | None, model: str, *, dimension: int) -> None:
+        self._database = database
+        self._model = model
+        self._dimension = dimension
+
+    @property
+    def kept(self) -> bool:
+        """Say whether there is a database that keeps what it is given."""
+        return self._database is not None
+
+    async def known(self, texts: Collection[str]) -> dict[str, Vectors]:
+        """Return the vectors of those texts that were kept.
+
+        One of the wrong size, or that is not finite, counts as unknown: it will
+        be encoded anew and replaced.
+        """
+        found: dict[str, Vectors] = {}
+        if self._database is None:
+            return found
+        for some in _pieces(list(dict.fromkeys(texts)), _KEYS):
+            keys = {key_of(text): text for text in some}
+            async with self._database.reading() as tx:
+                stored = await tx.embeddings.get(self._model, list(keys))
+            for key, content in stored.items():
+                if key in keys and (vector := self._read(content)) is not None:
+                    found[keys[key]] = vector
+        return found
+
+    async def keep(self, vectors: Mapping[str, Vectors]) -> None:
+        """Keep the vectors of texts."""
+        if self._database is None:
+            return
+        for some in _pieces(list(vectors.items()), _KEPT):
+            contents = {key_of(text): as_bytes(vector) for text, vector in some}
+            async with self._database.transaction() as tx:
+                await tx.embeddings.add(self._model, contents)
+
+    async def prune(self, keep: Collection[str]) -> int:
+        """Forget the vectors of all texts but these, and return how many were forgotten."""
+        if self._database is None:
+            return 0
+        async with self._database.transaction() as tx:
+            return await tx.embeddings.prune(self._model, keep=[key_of(text) for text in keep])
+
+    async def all(self) -> Sequence[tuple[bytes, bytes]]:
+        """Return every key with the content of its vector, those of the wrong size left out."""
+        if self._database is None:
+            return ()
+        async with self._database.reading() as tx:
+            stored = await tx.embeddings.all(self._model)
+        size = 2 * self._dimension
+        return [(key, content) for key, content in stored if len(content) == size]
+
+    def _read(self, content: bytes) -> Vectors | None:
+        if len(content) != 2 * self._dimension:
+            return None
+        vector = np.frombuffer(content, dtype="<f2").astype(np.float32)
+        return vector if np.isfinite(vector).all() else None
+
+
+class Vault:
+    """Vectors of texts: from the file, else from the database, else encoded and kept.
+
+    The database is the truth and the file only saves time. Without either,
+    everything is encoded; without a database, the file alone remembers.
+    A vector is the same, rounded to float16, wherever it comes from.
+    """
+
+    def __init__(
+        self, database: Database | None, path: Path | None, *, model: str, dimension: int
+    ) -> None:
+        self._cache = VectorCache(database, model, dimension=dimension)
+        self._path = path
+        self._model = model
+        self._dimension = dimension
+        self._file: snapshot.Snapshot | None = None
+        self._places: dict[bytes, int] = {}
+        self._fresh: dict[bytes, bytes] = {}
+        self._changed = False
+        self._saving = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read the file, on another thread; one that is of no use is written anew by `save`."""
+        if self._path is None:
+            return
+        self._file = await asyncio.to_thread(
+            snapshot.load, self._path, self._model, self._dimension
+        )
+        self._changed = self._file is None
+        if self._file is not None:
+            self._places = await asyncio.to_thread(_places, self._file.keys)
+
+    async def vectors(self, texts: Sequence[str], encode: Encode) -> Vectors | None:
+        """Return one vector per text; None where encoding failed.
+
+        What was encoded before the failure is kept. `encode` gets a few texts at
+        a time, and no transaction is open meanwhile.
+
+        Raises:
+            ValueError: the encoder's vectors are not of the dimension it names.
+        """
+        known = self._remembered(texts)
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        known |= await self._cache.known(missing)
+        missing = [text for text in missing if text not in known]
+        for some in _pieces(missing, _KEYS):
+            made = await self._encoded(some, encode)
+            await self._keep(made)
+            known |= made
+            if len(made) < len(some):
+                return None
+        if not texts:
+            return np.empty((0, self._dimension), dtype=np.float32)
+        return np.stack([known[text] for text in texts])
+
+    async def prune(self, keep: Collection[str]) -> int:
+        """Forget the vectors of all texts but these, in the database and with the next save."""
+        forgotten = await self._cache.prune(keep)
+        keys = {key_of(text) for text in keep}
+        before = len(self._places) + len(self._fresh)
+        self._places = {key: place for key, place in self._places.items() if key in keys}
+        self._fresh = {key: content for key, content in self._fresh.items() if key in keys}
+        dropped = before - len(self._places) - len(self._fresh)
+        self._changed = self._changed or bool(forgotten or dropped)
+        return max(forgotten, dropped)
+
+    async def save(self) -> None:
+        """Write the file if anything is new, on another thread; a failure is logged.
+
+        With a database its content is written, and what was read from the file
+        is let go: from then on the database is asked.
+        """
+        async with self._saving:
+            if self._path is None or not self._changed:
+                return
+            self._changed = False
+            contents = await self._cache.all() if self._cache.kept else self._held()
+            try:
+                await asyncio.to_thread(self._write, self._path, contents)
+            except OSError as error:
+                self._changed = True
+                logger.warning("the vectors cannot be saved at %s: %s", self._path, error)
+                return
+            if self._cache.kept:
+                self._file, self._places = None, {}
+
+    async def close(self) -> None:
+        """Save what is new, and let everything go."""
+        await self.save()
+        self._file, self._places, self._fresh = None, {}, {}
+
+    def _remembered(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """Look texts up in the file, and where there is no database among the encoded."""
+        found: dict[str, Vectors] = {}
+        for text in dict.fromkeys(texts) if self._places or self._fresh else ():
+            key = key_of(text)
+            if (place := self._places.get(key)) is not None and self._file is not None:
+                vector = self._file.vectors[place].astype(np.float32)
+            elif (content := self._fresh.get(key)) is not None:
+                vector = np.frombuffer(content, dtype="<f2").astype(np.float32)
+            else:
+                continue
+            if np.isfinite(vector).all():
+                found[text] = vector
+        return found
+
+    async def _encoded(self, texts: Sequence[str], encode: Encode) -> dict[str, Vectors]:
+        """Encode a few texts at a time, as far as it works."""
+        made: dict[str, Vectors] = {}
+        for some in _pieces(texts, _TEXTS):
+            vectors = await encode(some)
+            if vectors is None:
+                break
+            if vectors.shape != (len(some), self._dimension):
+                raise ValueError(f"vectors of shape {vectors.shape}, not {self._dimension} wide")
+            made |= zip(some, vectors.astype(np.float16).astype(np.float32), strict=True)
+        return made
+
+    async def _keep(self, made: Mapping[str, Vectors]) -> None:
+        if not made:
+            return
+        self._changed = True
+        if self._cache.kept:
+            await self._cache.keep(made)
+        elif self._path is not None:
+            self._fresh |= {key_of(text): as_bytes(vector) for text, vector in made.items()}
+
+    def _held(self) -> Sequence[tuple[bytes, bytes]]:
+        """List what the file had and what came since."""
+        read = [] if self._file is None else list(self._places.items())
+        vectors = self._file.vectors if self._file is not None else None
+        held = {key: vectors[place].tobytes() for key, place in read if vectors is not None}
+        return list((held | self._fresh).items())
+
+    def _write(self, path: Path, contents: Sequence[tuple[bytes, bytes]]) -> None:
+        keys = tuple(key for key, _ in contents)
+        joined = b"".join(content for _, content in contents)
+        vectors = np.frombuffer(joined, dtype="<f2").reshape(len(keys), self._dimension)
+        snapshot.save(path, self._model, snapshot.Snapshot(keys=keys, vectors=vectors))
+
+
+def key_of(text: str) -> bytes:
+    """Return the sha256 of a text as the encoder reads it, lone surrogates replaced."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
+def as_bytes(vector: Vectors) -> bytes:
+    """Write a vector as little-endian float16."""
+    return vector.astype("<f2").tobytes()
+
+
+def _places(keys: Sequence[bytes]) -> dict[bytes, int]:
+    return {key: place for place, key in enumerate(keys)}
+
+
+def _pieces(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

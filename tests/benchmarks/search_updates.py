@@ -1,0 +1,124 @@
+"""Change a thousand documents while queries go on: how long the longest of them waits."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from typing_extensions import override
+
+from bot.domain.documents import Document, Query
+from bot.search.engine import HybridSearch
+from tests.benchmarks import search_material
+from tests.benchmarks.figures import percentile
+from tests.benchmarks.search_whole import KINDS, asked, filled
+from tests.storage.opened import opened
+
+CHANGED = 1000
+_PROVED = 20  # changed documents searched for afterwards, one by one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What one kind of change cost."""
+
+    name: str
+    took: float  # seconds for all
+    p50: float  # milliseconds of the queries meanwhile
+    longest: float  # milliseconds
+    queries: int
+    cpu: float  # seconds of all threads
+    wrong: int  # of the documents searched for right after, those not as they should be
+
+    @override
+    def __str__(self) -> str:
+        """Write one line of the table."""
+        return (
+            f"  {self.name:8} {CHANGED} in {self.took:7.2f} s (cpu {self.cpu:6.2f})   "
+            f"{self.queries:5} queries meanwhile, p50 {self.p50:7.2f} ms, "
+            f"longest {self.longest:7.2f} ms (goal <= 50)   "
+            f"wrong right after: {self.wrong} of {_PROVED}"
+        )
+
+
+def measure(size: int) -> list[Change]:
+    """Add, replace and delete a thousand documents among `size`."""
+    return asyncio.run(_measure(size))
+
+
+async def _measure(size: int) -> list[Change]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with opened(Path(folder)) as database:
+            documents = search_material.documents(size)
+            search = (await filled(documents, Path(folder), database=database)).search
+            try:
+                return await _changes(search)
+            finally:
+                await search.stop()
+
+
+async def _changes(search: HybridSearch) -> list[Change]:
+    new = list(search_material.documents(CHANGED, seed=11, prefix="new"))
+    new = [replace(d, text=f"{d.text} addedword{n}") for n, d in enumerate(new)]
+    other = [replace(d, text=f"{d.text} replacedword{n}") for n, d in enumerate(new)]
+    ids = [document.id for document in new]
+    queries = search_material.queries(20_000, seed=12)
+    for query in queries[-50:]:
+        await asked(search, query)
+    return [
+        await _during("add", search, lambda: search.put(new), queries,
+                      proof=lambda: _missing(search, new, "addedword")),
+        await _during("replace", search, lambda: search.put(other), queries,
+                      proof=lambda: _missing(search, other, "replacedword")),
+        await _during("delete", search, lambda: search.remove(ids), queries,
+                      proof=lambda: _still_there(search, other)),
+    ]  # fmt: skip
+
+
+async def _during(
+    name: str,
+    search: HybridSearch,
+    change: Callable[[], Awaitable[None]],
+    queries: Sequence[Query],
+    *,
+    proof: Callable[[], Awaitable[int]],
+) -> Change:
+    """Ask one query after the other as long as the change goes on."""
+    started, worked = time.perf_counter(), time.process_time()
+    changing = asyncio.ensure_future(change())
+    waited: list[float] = []
+    while not changing.done() or not waited:
+        waited.append(await asked(search, queries[len(waited) % len(queries)]))
+    await changing
+    took = time.perf_counter() - started
+    return Change(
+        name=name,
+        took=took,
+        p50=percentile(waited, 0.5) * 1000,
+        longest=max(waited) * 1000,
+        queries=len(waited),
+        cpu=time.process_time() - worked,
+        wrong=await proof(),
+    )
+
+
+async def _missing(search: HybridSearch, documents: Sequence[Document], word: str) -> int:
+    """Count those that their own new word does not find first."""
+    wrong = 0
+    for number in range(0, len(documents), len(documents) // _PROVED):
+        found = await search.find(Query(text=f"{word}{number}"), kinds=KINDS, limit=1)
+        wrong += [hit.document for hit in found.hits] != [documents[number]]
+    return wrong
+
+
+async def _still_there(search: HybridSearch, documents: Sequence[Document]) -> int:
+    """Count those that are found although they were deleted."""
+    wrong, gone = 0, {document.id for document in documents}
+    for document in documents[:: len(documents) // _PROVED]:
+        found = await search.find(Query(text=document.text), kinds=KINDS, limit=50)
+        wrong += any(hit.document.id in gone for hit in found.hits)
+    return wrong
