@@ -104,13 +104,15 @@ def lay(settings: Settings, clock: Clock, redactor: Redactor | None = None) -> C
     """
     known = pages.load(settings.bot.knowledge)
     privacy = governance.subject_keys(settings)
-    database = store_at(settings.database, clock, privacy)
+    nearest = settings.search.nearest
+    database = store_at(settings.database, clock, privacy, nearest=nearest)
     slack = SlackAdapter(settings.slack, clock, governance.accounts_of(settings))
     search = HybridSearch(
         encoder_named(settings.search.model),
         settings.bot.data / "cache",
         ranker_file=settings.bot.data / "ranker.json",
         database=database,
+        nearest=nearest,
     )
     room = Room()
     runbooks = dict(known.runbooks)

@@ -454,6 +454,14 @@ class Incidents(Protocol):
         """Return the newest incidents."""
         ...
 
+    async def ended(self, *, below: int | None = None, limit: int = 200) -> Sequence[Incident]:
+        """Return a page of the incidents that are over, newest first.
+
+        Only those with a number below a given one, so that a page goes on where
+        the last one ended even if incidents end or are reopened in between.
+        """
+        ...
+
 
 class Timelines(Protocol):
     """Timeline entries."""

@@ -132,6 +132,7 @@ class SearchSection(Section):
 
     model: str = "minilm-onnx"
     meaning: bool = True
+    nearest: Literal["memory", "database"] = "memory"
 
 
 class ModelSection(Section):

@@ -29,6 +29,7 @@ CATCH_ALL = {
     "bot/services/undoing.py": "an undo that cannot be worked out must not hide the effect",
     "bot/services/doubts.py": "a look that fails tells nothing, which is an answer",
     "bot/services/engine.py": "one run's failure is its own; the lease runs out",
+    "bot/search/vectors.py": "kept vectors only save time, whatever the store says",
     "bot/llm/models.py": "every provider raises errors of its own",
 }
 # BaseException, only to clean up and raise again.

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bot.cli import cli
+from bot.domain.documents import Kind
 from bot.ports import Judgement, SearchLabel
 from bot.search import ranker
 from bot.search.ranker import FALLBACK, from_json
@@ -89,7 +90,8 @@ def test_a_field_is_shown_side_by_side_and_what_is_too_small_is_said(known: Path
 
 def test_a_report_has_its_picture_beside_it(known: Path, tmp_path: Path) -> None:
     calibrated = from_json(ranker.to_json(FALLBACK))
-    curves = {"": ranker.Calibration(intercept=-1, coefficients={"coverage": 3.0})}
+    curve = ranker.Calibration(intercept=-1, coefficients={"coverage": 3.0})
+    curves = dict.fromkeys(Kind, curve)
     object.__setattr__(calibrated, "calibrations", curves)
     path = tmp_path / "ranker.json"
     path.write_text(ranker.to_json(calibrated))

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -25,11 +25,12 @@ from bot.cli.installation import (
 )
 
 if TYPE_CHECKING:
+    from bot.app import App
     from bot.search.encoder import Encoder
     from bot.search.ranker import Ranker
     from bot.search.training.datasets import Dataset
     from bot.search.training.evaluating import Evaluation
-    from bot.search.training.judgements import Judged
+    from bot.search.training.judgements import Circumstances, Judged
     from bot.search.training.training import Training
 
 commands = typer.Typer(help="How good the search is, and how to teach it.")
@@ -180,12 +181,30 @@ def _judged(installation: Path) -> Judged:
                 if plugin.name in _KEEPERS:
                     await plugin.start()
             await search.wait_until_dense()
-            heard.append(await judged(labels, search))
+            known = await _circumstances(app, {label.subject for label in labels})
+            heard.append(await judged(labels, search, known))
         finally:
             await search.stop()
 
     with_database(app, hear)
     return heard[0] if heard else Judged()
+
+
+async def _circumstances(app: App, subjects: Collection[str]) -> Mapping[str, Circumstances]:
+    """Look up when the alerts that were searched for began, and their incidents."""
+    from bot.domain.alerts import GroupId  # noqa: PLC0415
+    from bot.domain.errors import NotFound  # noqa: PLC0415
+    from bot.search.training.judgements import Circumstances  # noqa: PLC0415
+
+    known: dict[str, Circumstances] = {}
+    for subject in subjects:
+        try:
+            group = await app.core.context.alerts.get(GroupId(subject))
+        except NotFound:
+            continue
+        own = (group.incident,) if group.incident else ()
+        known[subject] = Circumstances(before=group.first_seen, without=own)
+    return known
 
 
 _KEEPERS = ("runbooks", "similar")  # the plugins that fill the search when they start

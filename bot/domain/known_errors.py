@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 
 from bot.domain.documents import Document, Kind, Outcome
 from bot.domain.errors import Refused
@@ -24,6 +26,7 @@ TEXT_LENGTH = 3000  # characters of a cause or workaround, with all that was add
 _ID = re.compile(r"(?:ke-?)?([1-9]\d{0,8})", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # stores of text refuse some of them
 _LINE = 140  # characters of a cause or workaround where one line has to do
+_NAMED = "named cause"  # the kind of evidence that only a person's word is given
 
 
 class KnownErrorState(StrEnum):
@@ -117,7 +120,7 @@ class KnownError:
             kind=FindingKind.KNOWN_ERROR,
             claim=self.line,
             value=self.id,
-            evidence=(Evidence(kind="known error", ref=self.id, label="named by people"),),
+            evidence=(Evidence(kind=_NAMED, ref=self.id, label="named by people"),),
             detail=self.cause,
         )
 
@@ -143,9 +146,26 @@ def known_error_id(text: str) -> str:
     return f"KE-{int(found[1])}"
 
 
-def is_note(finding: Finding) -> bool:
-    """Say whether a finding is a known error's note."""
-    return finding.kind is FindingKind.KNOWN_ERROR
+def is_named(finding: Finding) -> bool:
+    """Say whether a finding is a known error that people named, not one the search found.
+
+    It shows in the kind of its evidence, which no text that anybody wrote gets into.
+    """
+    named = any(item.kind == _NAMED for item in finding.evidence)
+    return named and finding.kind is FindingKind.KNOWN_ERROR
+
+
+def with_named(answers: Iterable[Finding], note: Finding | None) -> tuple[Finding, ...]:
+    """Return what plugins answered about a group whose cause people named in `note`, if they did.
+
+    People may have named it, or taken it back, while the plugins were asked. So
+    a named cause among the answers is none, and where there is one it stands
+    instead of what the search found.
+    """
+    if note is None:
+        return tuple(answer for answer in answers if not is_named(answer))
+    others = (answer for answer in answers if answer.kind is not FindingKind.KNOWN_ERROR)
+    return (note, *others)
 
 
 def described(title: str, cause: str, workaround: str = "") -> Account:
@@ -230,6 +250,15 @@ def extend(known: KnownError, *, cause: str = "", workaround: str = "") -> Known
     return known if extended == known else replace(extended, version=known.version + 1)
 
 
+def tells(known: KnownError, account: Account) -> bool:
+    """Say whether a known error has an account's title, and all that it says."""
+    return (
+        same_title(known.title) == same_title(account.title)
+        and _joined(known.cause, account.cause) == known.cause
+        and _joined(known.workaround, account.workaround) == known.workaround
+    )
+
+
 def fix(known: KnownError) -> KnownError:
     """Record that a cause is gone for good.
 
@@ -242,10 +271,26 @@ def fix(known: KnownError) -> KnownError:
 
 
 def _joined(text: str, more: str) -> str:
+    """Add paragraphs unless they stand there already, whole and in this order.
+
+    Part of a paragraph is another matter: "Do not restart it." has "restart it."
+    """
     more = _clean(more)
-    if " ".join(more.split()) in " ".join(text.split()):
+    if _within(_paragraphs(more), _paragraphs(text)):
         return text
     return f"{text}\n\n{more}" if text else more
+
+
+def _paragraphs(text: str) -> Sequence[str]:
+    """Return paragraphs as one line each; empty lines stand between them."""
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    blocks = groupby(lines, key=bool)
+    return [" ".join(block) for full, block in blocks if full]
+
+
+def _within(few: Sequence[str], many: Sequence[str]) -> bool:
+    places = range(len(many) - len(few) + 1)
+    return any(many[place : place + len(few)] == few for place in places)
 
 
 def _clean(text: str) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
+from bot.domain.errors import Refused
+
 PersonId = NewType("PersonId", str)
 ChannelId = NewType("ChannelId", str)
 
@@ -113,3 +115,15 @@ class Caller:
 
     person: Person
     request: str
+
+
+def check_member(person: Person, *, does: str) -> None:
+    """Let only full members of this workspace do what `does` says: `name causes`.
+
+    Raises:
+        Refused: it is a bot, a guest, a stranger or somebody who has left.
+    """
+    if person.bot:
+        raise Refused(f"Only people {does}.")
+    if person.guest or person.stranger or not person.active:
+        raise Refused(f"Only full members of this workspace {does}.")

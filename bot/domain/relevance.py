@@ -11,7 +11,6 @@ not a probability.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +32,7 @@ six target ten than the three threshold time to too total two up value was with
 _COMMON = frozenset(_COMMON_WORDS.split())
 _ANNOTATIONS = ("summary", "title", "description", "message")
 _LONGEST_QUERY = 2_000
-_ADDRESS = re.compile(r"\S*://\S*")
+_ADDRESS = "://"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,8 @@ def query(group: AlertGroup) -> str:
     """
     words = (group.name, *(group.annotation(key) for key in _ANNOTATIONS), group.service or "")
     text = " ".join(dict.fromkeys(word for word in words if word))
-    return " ".join(_ADDRESS.sub(" ", text).split())[:_LONGEST_QUERY]
+    # Alerts may say megabytes without a space, so this is no search by a pattern.
+    return " ".join(word for word in text.split() if _ADDRESS not in word)[:_LONGEST_QUERY]
 
 
 def query_of(group: AlertGroup) -> Query:
@@ -101,6 +101,11 @@ def reasons(hit: Hit, *, told: Collection[Because] = ()) -> tuple[str, ...]:
         return tuple(dict.fromkeys(left))
     words = ", ".join(telling(hit) or hit.matched)
     return (f"shares the words {words}" if words else "close in meaning",)
+
+
+def named(found: Found) -> bool:
+    """Say whether the first hit goes by the alert's exact name, which nothing was calibrated on."""
+    return bool(found.hits) and found.hits[0].signals.get("name", 0.0) > 0
 
 
 def why(hit: Hit) -> str:

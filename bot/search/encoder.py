@@ -157,12 +157,15 @@ class SentenceTransformersEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode with the model's own pooling, scaled to unit length."""
-        vectors: Vectors = self._model.encode(
-            list(texts),
-            batch_size=_BATCH,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-        )
+        try:
+            vectors: Vectors = self._model.encode(
+                list(texts),
+                batch_size=_BATCH,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise EncoderUnavailable(f"the model failed: {error}") from error
         return vectors
 
 

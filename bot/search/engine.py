@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bot.domain.documents import Acceptances, Dependencies, Document, Found, Query
 from bot.ports import Database
@@ -22,7 +22,8 @@ from bot.search.tokens import spaced
 
 if TYPE_CHECKING:
     from bot.search.encoder import Vectors
-    from bot.search.index import Cut, Examined, Filters, Index, Pending
+    from bot.search.handed import Cut, Examined, Filters, Pending
+    from bot.search.index import Index
     from bot.search.ranker import Ranker
     from bot.search.vectors import Vault
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _DOCUMENTS = 32  # indexed before a waiting query gets its turn
+_CHARACTERS = 100_000  # of text, likewise
+_NEAR = 256  # chunks that a database is asked for
 _LONGEST_ENCODED = 4_000  # characters; the encoder reads 256 tokens
 
 
@@ -51,12 +54,14 @@ class HybridSearch:
         ranker: Ranker | None = None,
         ranker_file: Path | None = None,
         database: Database | None = None,
+        nearest: Literal["memory", "database"] = "memory",
     ) -> None:
         self._encoder_factory = encoder_factory
         self._cache_directory = cache_directory
         self._ranker = ranker
         self._ranker_file = ranker_file
         self._database = database
+        self._nearest = nearest
         self._vault: Vault | None = None
         self._indexing = ThreadPoolExecutor(1, thread_name_prefix="search-index")
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="search-encoder")
@@ -64,6 +69,9 @@ class HybridSearch:
         self._encoder: RememberingEncoder | None = None
         self._loading: asyncio.Task[None] | None = None
         self._dense_ready = False
+        # Changes are applied in the order of the calls, however long the first one takes.
+        self._changing = asyncio.Lock()
+        self._catching_up = asyncio.Lock()
 
     @property
     def dense_ready(self) -> bool:
@@ -88,29 +96,33 @@ class HybridSearch:
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
-        if self._vault is not None:
-            await self._vault.close()
-            self._vault = None
-        for executor in (self._encoding, self._indexing):
-            executor.shutdown(wait=False, cancel_futures=True)
-            await asyncio.to_thread(executor.shutdown)
+        vault, self._vault = self._vault, None
+        try:
+            if vault is not None:
+                await vault.close()
+        finally:
+            for executor in (self._encoding, self._indexing):
+                executor.shutdown(wait=False, cancel_futures=True)
+                await asyncio.to_thread(executor.shutdown)
 
     async def put(self, documents: Sequence[Document]) -> None:
         """Add documents or replace those of the same id.
 
         They can be found by words as soon as this returns, and by meaning too
-        if the encoder is loaded by then.
+        once the first start has caught up; until then that work goes on by itself.
         """
-        pending: list[Pending] = []
-        for start in range(0, len(documents), _DOCUMENTS):
-            pending += await self._put(documents[start : start + _DOCUMENTS])
-        if self._encoder is not None:
-            await self._encode_documents(pending)
+        async with self._changing:
+            for slice in _slices(documents):
+                await self._put(slice)
+        if self._dense_ready or self._behind():
+            await self._catch_up()
 
     async def remove(self, ids: Sequence[str]) -> None:
         """Delete documents; an unknown id is no error."""
-        for start in range(0, len(ids), _DOCUMENTS):
-            await self._remove(ids[start : start + _DOCUMENTS])
+        async with self._changing:
+            for start in range(0, len(ids), _DOCUMENTS):
+                await self._remove(ids[start : start + _DOCUMENTS])
+        await self._tidy()
 
     async def place(self, dependencies: Dependencies) -> None:
         """Learn which services need which; what was known before is replaced."""
@@ -139,9 +151,10 @@ class HybridSearch:
         if not _said(query) or not kinds or limit < 1:
             return Found()
         vector = await self._meant(query)
+        near = await self._near(vector)
         filters = _filters(kinds, before, services, without)
         return await self._indexed(
-            lambda index: index.find(query, vector, filters=filters(), limit=limit)
+            lambda index: index.find(query, vector, filters=filters(), limit=limit, near=near)
         )
 
     async def examine(
@@ -164,13 +177,19 @@ class HybridSearch:
         vectors = await self._encode([spaced(_said(query)[:_LONGEST_ENCODED])])
         return None if vectors is None else vectors[0]
 
+    async def _near(self, vector: Vectors | None) -> Sequence[bytes] | None:
+        """Ask the database what is near, where it shall be asked; None where it cannot tell."""
+        if vector is None or self._vault is None or self._nearest != "database":
+            return None
+        return await self._vault.nearest(vector, limit=_NEAR)
+
     async def _remove(self, ids: Sequence[str]) -> None:
         """Delete one slice of documents."""
         await self._indexed(lambda index: index.remove(ids))
 
-    async def _put(self, documents: Sequence[Document]) -> list[Pending]:
+    async def _put(self, documents: Sequence[Document]) -> None:
         """Index the words of one slice of documents."""
-        return await self._indexed(lambda index: index.put(documents))
+        await self._indexed(lambda index: index.put(documents))
 
     async def _load(self) -> None:
         """Load the encoder, then encode what was put meanwhile, then say so."""
@@ -182,11 +201,16 @@ class HybridSearch:
         except (EncoderUnavailable, ImportError) as error:
             logger.warning("search goes on by words alone: %s", error)
             return
-        self._encoder = RememberingEncoder(encoder)
-        self._vault = await self._opened_vault(self._encoder)
-        if await self._encode_documents(await self._indexed(lambda index: index.pending())):
-            self._dense_ready = True
+        remembering = RememberingEncoder(encoder)
+        await self._indexed(lambda index: setattr(index, "encoder", remembering.model))
+        self._vault = await self._opened_vault(remembering)
+        self._encoder = remembering
+        if await self._catch_up():
             await self._vault.save()
+
+    def _behind(self) -> bool:
+        """Say whether the first catching up has ended, and not with success."""
+        return self._encoder is not None and self._loading is not None and self._loading.done()
 
     async def _opened_vault(self, encoder: RememberingEncoder) -> Vault:
         """Open what keeps vectors from one start to the next."""
@@ -201,23 +225,38 @@ class HybridSearch:
         await vault.open()
         return vault
 
-    async def _encode_documents(self, pending: Sequence[Pending]) -> bool:
-        """Give documents their vectors; say False where encoding failed on the way.
+    async def _catch_up(self) -> bool:
+        """Give every document its vectors that has none; say False where encoding failed.
 
-        What has none is still found by words.
+        What failed is tried again with the next change; it is still found by words.
         """
-        for start in range(0, len(pending), _DOCUMENTS):
-            slice = await self._cut(pending[start : start + _DOCUMENTS])
-            if self._vault is None:
-                return False
-            texts = [text[:_LONGEST_ENCODED] for document in slice for text in document.texts]
-            vectors = await self._vault.vectors(texts, self._encode)
-            if vectors is None:
-                return False
-            await self._attach(slice, vectors)
-        while await self._indexed(lambda index: index.maintain()):
-            pass  # each slice is a turn of its own, so that a query waits for one at most
+        async with self._catching_up:
+            while pending := await self._indexed(lambda index: index.pending()):
+                for slice in _slices([one.document for one in pending]):
+                    part, pending = pending[: len(slice)], pending[len(slice) :]
+                    if not await self._encode_documents(part):
+                        return False
+            await self._tidy()
+            self._dense_ready = self._vault is not None
+            return self._dense_ready
+
+    async def _encode_documents(self, pending: Sequence[Pending]) -> bool:
+        """Give one slice of documents their vectors; say False where encoding failed."""
+        slice = await self._cut(pending)
+        vault = self._vault
+        if vault is None:
+            return False
+        texts = [text[:_LONGEST_ENCODED] for document in slice for text in document.texts]
+        vectors = await vault.vectors(texts, self._encode)
+        if vectors is None:
+            return False
+        await self._attach(slice, vectors)
         return True
+
+    async def _tidy(self) -> None:
+        """Keep the vectors' index in order; each slice is a turn that a query waits for."""
+        while await self._indexed(lambda index: index.maintain()):
+            pass
 
     async def _cut(self, pending: Sequence[Pending]) -> Sequence[Cut]:
         """Cut a slice of documents into chunks."""
@@ -227,10 +266,14 @@ class HybridSearch:
         """Hand the vectors of a slice of documents to the index."""
 
         def attach(index: Index) -> None:
+            from bot.search.vectors import key_of  # noqa: PLC0415 - loads NumPy
+
             first = 0
-            for document in pending:
-                count = len(document.chunks)
-                index.attach(document, vectors[first : first + count])
+            for cut in pending:
+                count = len(cut.chunks)
+                asked = cut.texts if self._nearest == "database" else ()
+                keys = [key_of(text[:_LONGEST_ENCODED]) for text in asked]
+                index.attach(cut, vectors[first : first + count], keys)
                 first += count
 
         await self._indexed(attach)
@@ -264,6 +307,19 @@ class HybridSearch:
         return self._index
 
 
+def _slices(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
+    """Cut documents into what is done in one turn, by number and by length of text."""
+    first = length = 0
+    for place, document in enumerate(documents):
+        full = place - first == _DOCUMENTS or length + len(document.text) > _CHARACTERS
+        if full and place > first:
+            yield documents[first:place]
+            first, length = place, 0
+        length += len(document.text)
+    if len(documents) > first:
+        yield documents[first:]
+
+
 def _said(query: Query) -> str:
     """Return what is asked for in words: the text, or else the names."""
     return query.text.strip() or " ".join(query.names).strip()
@@ -278,7 +334,7 @@ def _filters(
     """Return what makes the filters on the index's thread, where NumPy is loaded."""
 
     def make() -> Filters:
-        from bot.search.index import Filters  # noqa: PLC0415 - loads NumPy
+        from bot.search.handed import Filters  # noqa: PLC0415 - loads NumPy
 
         return Filters(kinds=kinds, before=before, services=services, without=without)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +17,14 @@ from bot.domain.documents import (
     Document,
     Found,
     Hit,
+    Kind,
     Query,
 )
 from bot.search.chunks import Chunk, document_chunks, passage
 from bot.search.confidence import evidence, probability
 from bot.search.entities import entities
 from bot.search.explain import Related, reasons
+from bot.search.handed import Cut, Examined, Filters, Pending
 from bot.search.lexical import LexicalIndex
 from bot.search.questions import Asked, Reader
 from bot.search.ranker import SIGNALS, Matrix, Ranker, Scores
@@ -46,53 +47,6 @@ _MOST_MATCHED = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pending:
-    """A document that still needs vectors."""
-
-    row: int
-    document: Document
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """A document that still needs vectors, with its chunks as the encoder shall read them."""
-
-    row: int
-    document: Document
-    chunks: tuple[Chunk, ...]
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """Return what the encoder shall read."""
-        return tuple(chunk.text for chunk in self.chunks)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filters:
-    """Which documents a query may return."""
-
-    kinds: Collection[str]
-    before: datetime | None = None
-    services: Collection[str] | None = None
-    without: Collection[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examined:
-    """The candidates of one query with all that is known of them, in no order.
-
-    `raw` and `scaled` have a row per candidate and a column per signal; what is
-    not known is NaN in `raw`. `evidence` is what the confidence is drawn from.
-    """
-
-    ids: tuple[str, ...]
-    raw: Matrix
-    scaled: Matrix
-    scores: Scores
-    evidence: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Pool:
     """The candidates of one query, position by position; `order` is best first."""
 
@@ -109,10 +63,12 @@ class Index:
     """Documents by row, with all indexes over them.
 
     Every method runs on the same thread, so a query sees each document either
-    before or after a change and never in between, without a lock.
+    before or after a change and never in between, without a lock. `encoder` is
+    the name of the model its vectors come from.
     """
 
     def __init__(self, ranker: Ranker) -> None:
+        self.encoder = ""
         self._ranker = ranker
         self._splitter = Splitter()
         self._words = LexicalIndex()
@@ -122,6 +78,8 @@ class Index:
         self._documents = Documents()
         self._entities: dict[int, frozenset[str]] = {}
         self._without_vectors: set[int] = set()
+        self._keys: dict[bytes, set[int]] = {}
+        self._keyed: dict[int, Sequence[bytes]] = {}
         self._topology = Topology({})
         self._acceptances: Acceptances = {}
         self._reader = Reader(self._splitter, ranker.common)
@@ -144,6 +102,8 @@ class Index:
                 self._dense.remove(row)
             self._entities.pop(row, None)
             self._without_vectors.discard(row)
+            for key in self._keyed.pop(row, ()):
+                self._keys[key].discard(row)
 
     def place(self, dependencies: Dependencies) -> None:
         """Learn which services need which."""
@@ -163,11 +123,14 @@ class Index:
         return [
             Cut(row=one.row, document=one.document, chunks=tuple(_chunks(one.document)))
             for one in pending
-            if self._documents.holds(one.row, one.document)
+            if one.row in self._without_vectors and self._documents.holds(one.row, one.document)
         ]
 
-    def attach(self, cut: Cut, vectors: Vectors) -> None:
-        """Give a document its vectors, unless it was replaced or removed meanwhile."""
+    def attach(self, cut: Cut, vectors: Vectors, keys: Sequence[bytes] = ()) -> None:
+        """Give a document its vectors, unless it was replaced or removed meanwhile.
+
+        `keys` are those of its chunks in a database that is asked what is near.
+        """
         if not self._documents.holds(cut.row, cut.document):
             return
         if self._dense is None:
@@ -177,19 +140,33 @@ class Index:
         gist = np.array([chunk.gist for chunk in cut.chunks], dtype=np.bool_)
         self._dense.put(cut.row, vectors, gist)
         self._without_vectors.discard(cut.row)
+        for key in keys:
+            self._keys.setdefault(key, set()).add(cut.row)
+        self._keyed[cut.row] = keys
 
     def maintain(self) -> bool:
         """Do one slice of the upkeep of the vectors; say whether more is left."""
         return self._dense is not None and self._dense.maintain()
 
-    def find(self, query: Query, vector: Vectors | None, *, filters: Filters, limit: int) -> Found:
+    def find(
+        self,
+        query: Query,
+        vector: Vectors | None,
+        *,
+        filters: Filters,
+        limit: int,
+        near: Sequence[bytes] | None = None,
+    ) -> Found:
         """Rank the allowed documents; without a vector the words alone decide.
+
+        `near` are keys of chunks that a database found near to the query; without
+        them the index looks itself.
 
         A document with neither a word in common nor a positive cosine is no
         hit. Equal scores are ordered by id, so that an answer can be repeated.
         """
         asked = self._reader.read(query, self._words.rarity, self._topology)
-        pool = self._pool(asked, vector, self._allowed(filters))
+        pool = self._pool(asked, vector, self._allowed(filters), near)
         hits = tuple(self._hit(pool, position, asked) for position in pool.order[:limit])
         return Found(
             hits=hits,
@@ -236,14 +213,20 @@ class Index:
             without=filters.without,
         )
 
-    def _pool(self, asked: Asked, vector: Vectors | None, allowed: Mask) -> _Pool:
+    def _pool(
+        self,
+        asked: Asked,
+        vector: Vectors | None,
+        allowed: Mask,
+        near: Sequence[bytes] | None = None,
+    ) -> _Pool:
         """Join what the words and what the meaning propose, and score all of it."""
         words = self._words.scores(asked.weights, rows=len(allowed))
         words[~allowed] = 0
-        rows = _best(words, _POOL)
+        rows = _best(words, _POOL, self._documents.created)
         compared: Comparison | None = None
         if vector is not None and self._dense is not None:
-            rows = np.union1d(rows, self._dense.nearest(vector, allowed=allowed, limit=_POOL))
+            rows = np.union1d(rows, self._nearest(self._dense, vector, allowed, near))
             compared = self._dense.compare(vector, rows)
         raw = self._signals(asked, rows, words[rows], compared)
         weighable = scaled(raw)
@@ -257,8 +240,24 @@ class Index:
             scores=scores,
             chunks=compared.chunk if compared else None,
             order=order,
-            evidence=evidence(raw, scores, order, most=most, terms=len(asked.weights)),
+            evidence=evidence(
+                raw,
+                self._ranker.text_scores(weighable),
+                order,
+                most=most,
+                terms=len(asked.weights),
+            ),
         )
+
+    def _nearest(
+        self, dense: DenseIndex, vector: Vectors, allowed: Mask, near: Sequence[bytes] | None
+    ) -> Rows:
+        """Return rows near to a query; where filters leave too few of `near`, look again."""
+        held = (self._keys.get(key, _NO_ROWS) for key in near or ())
+        rows = list(dict.fromkeys(row for rows in held for row in rows if allowed[row]))[:_POOL]
+        if len(rows) >= min(_POOL, int(np.count_nonzero(allowed))) // 2 and rows:
+            return np.array(rows, dtype=np.int64)
+        return dense.nearest(vector, allowed=allowed, limit=_POOL)
 
     def _signals(
         self, asked: Asked, rows: Rows, words: Scores, compared: Comparison | None
@@ -336,11 +335,17 @@ class Index:
         return ""
 
     def _confidence(self, hits: Sequence[Hit], seen: Mapping[str, float]) -> float | None:
-        """Return how sure the ranking is; None where its first hit was judged by words alone."""
+        """Return how sure the ranking is; None where nothing like it was calibrated.
+
+        That is so for kinds of documents nobody has measured, for another encoder,
+        and where the first hit was judged by words alone.
+        """
         if not hits or hits[0].dense is None:
             return None
-        calibrations = self._ranker.calibrations
-        calibration = calibrations.get(hits[0].document.kind, calibrations.get(""))
+        if self._ranker.encoder not in ("", self.encoder):
+            return None
+        kind = hits[0].document.kind
+        calibration = self._ranker.calibrations.get(_MEASURED_AS.get(kind, kind))
         if calibration is None:
             return None
         return probability(calibration, seen)
@@ -398,18 +403,25 @@ class Index:
 
 
 _COSINE = SIGNALS.index("cosine")
+_MEASURED_AS: Mapping[str, str] = {Kind.POSTMORTEM: Kind.INCIDENT}
 _CONTEXT = ("name", "service", "dependency", "entity", "recent", "accepted", "outcome")
 _NOTHING: frozenset[str] = frozenset()
+_NO_ROWS: frozenset[int] = frozenset()
 
 
-def _best(scores: Scores, count: int) -> Rows:
-    """Return the rows of the highest positive scores, in ascending order of rows."""
-    if len(scores) > count:
-        rows = np.argpartition(-scores, count)[:count]
-        rows.sort()
-    else:
-        rows = np.arange(len(scores))
-    best: Rows = rows[scores[rows] > 0].astype(np.int64)
+def _best(scores: Scores, count: int, created: npt.NDArray[np.float64]) -> Rows:
+    """Return the rows of the highest positive scores, in ascending order of rows.
+
+    Of equals at the border the youngest are taken.
+    """
+    found = np.flatnonzero(scores > 0)
+    if len(found) <= count:
+        return found.astype(np.int64)
+    values = scores[found]
+    border = -np.partition(-values, count - 1)[count - 1]
+    above, equal = found[values > border], found[values == border]
+    youngest = equal[np.argsort(-created[equal], kind="stable")[: count - len(above)]]
+    best: Rows = np.sort(np.concatenate([above, youngest])).astype(np.int64)
     return best
 
 

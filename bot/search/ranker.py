@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ SIGNALS = (
 RELATIVE = frozenset(("words", "gist_words", "tfidf", "meaning", "gist", "cosine"))
 
 
+# What folders of questions with known answers show; the rest is context.
+TEXT = RELATIVE | {"title", "entity"}
+
+
 class UnfitRanker(Exception):
     """A saved ranker cannot be used, for the reason given."""
 
@@ -75,7 +79,9 @@ class Ranker:
     """Weights of signals, how common terms are in queries, and the calibration.
 
     `common` maps a stem to the share of queries that have it, in the kind of
-    query that has it most. Without a calibration no confidence is claimed.
+    query that has it most. Without a calibration no confidence is claimed, nor
+    with another encoder than the one it was calibrated with (`encoder`, the
+    model's name; "" binds it to none).
     """
 
     name: str
@@ -84,11 +90,19 @@ class Ranker:
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     threshold: float = 0.5
     trained: tuple[Trained, ...] = ()
+    encoder: str = ""
 
     def scores(self, scaled: Matrix) -> Scores:
         """Weigh scaled signals, columns in the order of SIGNALS, to one score per candidate."""
-        weights = np.array([self.weights.get(name, 0.0) for name in SIGNALS], dtype=np.float32)
-        scores: Scores = (scaled @ weights).astype(np.float32)
+        return self._weighed(scaled, SIGNALS)
+
+    def text_scores(self, scaled: Matrix) -> Scores:
+        """Weigh what is in the texts alone, which is what confidence was calibrated on."""
+        return self._weighed(scaled, TEXT)
+
+    def _weighed(self, scaled: Matrix, names: Collection[str]) -> Scores:
+        weights = [self.weights.get(name, 0.0) if name in names else 0.0 for name in SIGNALS]
+        scores: Scores = (scaled @ np.array(weights, dtype=np.float32)).astype(np.float32)
         return scores
 
 
@@ -129,6 +143,7 @@ def to_json(ranker: Ranker) -> str:
         {
             "format": FORMAT,
             "name": ranker.name,
+            "encoder": ranker.encoder,
             "threshold": ranker.threshold,
             "weights": dict(ranker.weights),
             "calibrations": {
@@ -174,13 +189,17 @@ def _fault(ranker: Ranker) -> str:
     unknown = set(ranker.weights) - set(SIGNALS)
     if unknown:
         return f"it weighs signals that do not exist: {', '.join(sorted(unknown))}"
-    numbers = [*ranker.weights.values(), *ranker.common.values(), ranker.threshold]
+    if not 0 <= ranker.threshold <= 1:
+        return "its threshold is no probability"
+    numbers = [*ranker.weights.values(), *ranker.common.values()]
     for c in ranker.calibrations.values():
         numbers += [c.intercept, c.floor, c.ceiling, *c.coefficients.values(), *sum(c.knots, ())]
         falls = any(list(axis) != sorted(axis) for axis in zip(*c.knots, strict=True))
         if falls or not 0 <= c.floor <= c.ceiling <= 1:
             return "it has a calibration that is no curve from 0 to 1"
-    return "" if np.isfinite(numbers).all() else "it has weights that are no numbers"
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(np.array(numbers, dtype=np.float32)).all()
+    return "" if finite else "it has weights that are no numbers"
 
 
 def _read(stored: Mapping[str, Any]) -> Ranker:
@@ -191,6 +210,7 @@ def _read(stored: Mapping[str, Any]) -> Ranker:
         common={str(k): _number(v) for k, v in stored["common"].items()},
         calibrations={str(k): _calibration(v) for k, v in stored["calibrations"].items()},
         trained=tuple(Trained(**trained) for trained in stored["trained"]),
+        encoder=str(stored["encoder"]),
     )
 
 

@@ -37,6 +37,11 @@ class Documents:
         """Return the ids of all documents."""
         return self._rows.keys()
 
+    @property
+    def created(self) -> npt.NDArray[np.float64]:
+        """Return by row when a document was created, minus infinity for a timeless one."""
+        return self._created[: len(self)]
+
     def __getitem__(self, row: int) -> Document:
         document = self._documents[row]
         if document is None:

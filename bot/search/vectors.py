@@ -54,8 +54,12 @@ class VectorCache:
             return found
         for some in _pieces(list(dict.fromkeys(texts)), _KEYS):
             keys = {key_of(text): text for text in some}
-            async with self._database.reading() as tx:
-                stored = await tx.embeddings.get(self._model, list(keys))
+            try:
+                async with self._database.reading() as tx:
+                    stored = await tx.embeddings.get(self._model, list(keys))
+            except Exception as error:  # noqa: BLE001  # any store's error: it only saves time
+                logger.warning("kept vectors cannot be read, so texts are encoded: %s", error)
+                return found
             for key, content in stored.items():
                 if key in keys and (vector := self._read(content)) is not None:
                     found[keys[key]] = vector
@@ -67,8 +71,12 @@ class VectorCache:
             return
         for some in _pieces(list(vectors.items()), _KEPT):
             contents = {key_of(text): as_bytes(vector) for text, vector in some}
-            async with self._database.transaction() as tx:
-                await tx.embeddings.add(self._model, contents)
+            try:
+                async with self._database.transaction() as tx:
+                    await tx.embeddings.add(self._model, contents)
+            except Exception as error:  # noqa: BLE001  # any store's error: it only saves time
+                logger.warning("vectors cannot be kept; they are made again: %s", error)
+                return
 
     async def prune(self, keep: Collection[str]) -> int:
         """Forget the vectors of all texts but these, and return how many were forgotten."""
@@ -76,6 +84,17 @@ class VectorCache:
             return 0
         async with self._database.transaction() as tx:
             return await tx.embeddings.prune(self._model, keep=[key_of(text) for text in keep])
+
+    async def nearest(self, vector: Vectors, *, limit: int) -> Sequence[bytes] | None:
+        """Return the keys nearest to a vector; None where the database cannot tell."""
+        if self._database is None:
+            return None
+        try:
+            async with self._database.reading() as tx:
+                return await tx.embeddings.nearest(self._model, as_bytes(vector), limit=limit)
+        except Exception as error:  # noqa: BLE001  # any store's error: memory can tell as well
+            logger.warning("the database cannot say what is near: %s", error)
+            return None
 
     async def all(self) -> Sequence[tuple[bytes, bytes]]:
         """Return every key with the content of its vector, those of the wrong size left out."""
@@ -148,6 +167,10 @@ class Vault:
             return np.empty((0, self._dimension), dtype=np.float32)
         return np.stack([known[text] for text in texts])
 
+    async def nearest(self, vector: Vectors, *, limit: int) -> Sequence[bytes] | None:
+        """Return the keys nearest to a vector; None where no database can tell."""
+        return await self._cache.nearest(vector, limit=limit)
+
     async def prune(self, keep: Collection[str]) -> int:
         """Forget the vectors of all texts but these, in the database and with the next save."""
         forgotten = await self._cache.prune(keep)
@@ -166,18 +189,19 @@ class Vault:
         is let go: from then on the database is asked.
         """
         async with self._saving:
-            if self._path is None or not self._changed:
-                return
-            self._changed = False
-            contents = await self._cache.all() if self._cache.kept else self._held()
-            try:
-                await asyncio.to_thread(self._write, self._path, contents)
-            except OSError as error:
-                self._changed = True
-                logger.warning("the vectors cannot be saved at %s: %s", self._path, error)
-                return
-            if self._cache.kept:
+            if self._path is not None and self._changed:
+                await self._save(self._path)
+            if self._cache.kept and not self._changed:
                 self._file, self._places = None, {}
+
+    async def _save(self, path: Path) -> None:
+        try:
+            contents = await self._cache.all() if self._cache.kept else self._held()
+            await asyncio.to_thread(self._write, path, contents)
+        except Exception as error:  # noqa: BLE001  # any store's error: the file only saves time
+            logger.warning("the vectors cannot be saved at %s: %s", path, error)
+            return
+        self._changed = False
 
     async def close(self) -> None:
         """Save what is new, and let everything go."""
@@ -208,10 +232,14 @@ class Vault:
                 break
             if vectors.shape != (len(some), self._dimension):
                 raise ValueError(f"vectors of shape {vectors.shape}, not {self._dimension} wide")
-            made |= zip(some, vectors.astype(np.float16).astype(np.float32), strict=True)
+            halves = vectors.astype(np.float16).astype(np.float32)
+            # What a model cannot put into numbers is close to nothing, and is not kept.
+            halves[~np.isfinite(halves).all(axis=1)] = 0.0
+            made |= zip(some, halves, strict=True)
         return made
 
     async def _keep(self, made: Mapping[str, Vectors]) -> None:
+        made = {text: vector for text, vector in made.items() if vector.any()}
         if not made:
             return
         self._changed = True

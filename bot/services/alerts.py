@@ -24,11 +24,13 @@ from bot.domain.events import Happening
 from bot.domain.findings import Finding
 from bot.domain.freezes import Window
 from bot.domain.incidents import IncidentId, Milestone, MilestoneKind, reach
+from bot.domain.known_errors import with_named
 from bot.domain.ledger import Entry
 from bot.domain.messages import duration
 from bot.domain.people import BOT, Caller, Person
 from bot.domain.timeline import TimelineEntry, TimelineKind
 from bot.ports import Clock, Database, Transaction
+from bot.services.known_errors import named_cause
 
 LONGEST_SILENCE = timedelta(days=7)
 MOST_FIRING = 1_000
@@ -203,15 +205,20 @@ class AlertService:
                 await tx.outbox.add(_happening(group, Change.REPEATED, due))
 
     async def assess(self, id: GroupId, findings: Sequence[Finding]) -> AlertGroup:
-        """Keep what the assistant claims about a group, on the record."""
+        """Keep what the assistant claims about a group, on the record.
+
+        The cause that people named is taken from the records: they may have
+        named another one, or taken it back, since the assistant was asked.
+        """
         now = self._clock.now()
-        claims = [f.claim[:LONGEST_TEXT] for f in findings[:CLAIMS_RECORDED]]
-        models = ", ".join(sorted({f.model for f in findings if f.model}))
         async with self._database.transaction() as tx:
             group = await tx.groups.get(id)
-            if group.findings == tuple(findings):
+            findings = with_named(findings, await named_cause(tx, group.incident))
+            if group.findings == findings:
                 return group
-            group = replace(group, findings=tuple(findings))
+            claims = [f.claim[:LONGEST_TEXT] for f in findings[:CLAIMS_RECORDED]]
+            models = ", ".join(sorted({f.model for f in findings if f.model}))
+            group = replace(group, findings=findings)
             await tx.groups.save(group)
             await tx.ledger.append(
                 Entry(

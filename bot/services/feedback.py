@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bot.domain.errors import AlreadyDone, Refused
-from bot.domain.people import Caller
+from bot.domain.people import Caller, check_member
 from bot.ports import Clock, Database, Privacy, RunbookUse, Use
 
 _JUDGEMENTS = {"yes": Use.HELPFUL, "no": Use.UNHELPFUL}
@@ -49,13 +49,12 @@ class FeedbackService:
         `helpful` is `yes` or `no`.
 
         Raises:
-            Refused: it is neither, or a bot answers.
+            Refused: it is neither, or no full member answers.
         """
         what = _JUDGEMENTS.get(helpful)
         if what is None:
             raise Refused("Say yes or no: did it help?")
-        if by.person.bot:
-            raise Refused("Only people say whether a runbook helped.")
+        check_member(by.person, does="say whether a runbook helped")
         person = self._privacy.pseudonym(by.person.actor)
         use = self._use(f"{by.request}:judged", runbook, what, subject=subject, person=person)
         async with self._database.transaction() as tx:

@@ -49,10 +49,15 @@ class IncidentService:
         async with self._database.reading() as view:
             return await view.incidents.open()
 
-    async def recent(self) -> Sequence[Incident]:
-        """Return the newest incidents, open or not."""
+    async def ended(self, *, below: int | None = None, limit: int = 200) -> Sequence[Incident]:
+        """Return a page of the incidents that are over, newest first.
+
+        The next page is that below the last number of this one; a page that is
+        shorter than its limit is the last. Each is read by itself, so that
+        whoever reads them all holds up nobody.
+        """
         async with self._database.reading() as view:
-            return await view.incidents.recent()
+            return await view.incidents.ended(below=below, limit=limit)
 
     async def declare(
         self,

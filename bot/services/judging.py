@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from bot.domain.documents import Acceptance
 from bot.domain.errors import AlreadyDone, Refused
-from bot.domain.people import Caller
+from bot.domain.people import Caller, check_member
 from bot.domain.relevance import Judged
 from bot.ports import Clock, Database, Judgement, Privacy, SearchLabel
 
@@ -36,11 +36,10 @@ class JudgingService:
         `reason` says why it was not the one; it is cut to `LONGEST_REASON`.
 
         Raises:
-            Refused: a bot judges, or the document is not among what was found.
+            Refused: no full member judges, or the document is not among what was found.
             AlreadyDone: the same request was handled before.
         """
-        if by.person.bot:
-            raise Refused("Only people say whether a hit was useful.")
+        check_member(by.person, does="say whether a hit was useful")
         label = self._label(judged, judgement, reason=reason, by=by)
         async with self._database.transaction() as tx:
             if not await tx.labels.add(label):

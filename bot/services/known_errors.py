@@ -17,16 +17,23 @@ from bot.domain.actions import JSON
 from bot.domain.alerts import Change, GroupId
 from bot.domain.errors import NotFound, Refused
 from bot.domain.events import Happening
+from bot.domain.findings import Finding
 from bot.domain.incidents import Incident, IncidentId, IncidentStatus
 from bot.domain.known_errors import Account, KnownError, Struck, TitleTaken, described, same_title
 from bot.domain.ledger import Entry
-from bot.domain.people import Caller, Person
+from bot.domain.people import Caller, Person, check_member
 from bot.domain.timeline import TimelineEntry, TimelineKind
 from bot.ports import Clock, Database, Transaction
 
+NAMING = "say what the cause was"  # what only full members do
+
 
 class KnownErrorService:
-    """Keeps known errors and their links to incidents. Only people name causes."""
+    """Keeps known errors and their links to incidents.
+
+    Only full members of the workspace name causes, whatever the request: every
+    change of this service refuses anybody else.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -77,7 +84,7 @@ class KnownErrorService:
             AlreadyDone: the same request was handled before.
         """
         account, now = described(title, cause, workaround), self._clock.now()
-        _check_person(by.person)
+        check_member(by.person, does=NAMING)
         async with self._database.transaction(once=by.request) as tx:
             struck = await tx.incidents.get(incident)
             known = await _add(tx, account, services=services, by=by.person, at=now)
@@ -111,7 +118,7 @@ class KnownErrorService:
             NotFound: there is no such known error or incident.
             AlreadyDone: the same request was handled before.
         """
-        _check_person(by.person)
+        check_member(by.person, does=NAMING)
         async with self._database.transaction(once=by.request) as tx:
             before, struck = await _known(tx, id), await tx.incidents.get(incident)
             more = rules.extend(before, cause=cause, workaround=workaround)
@@ -130,7 +137,7 @@ class KnownErrorService:
             Refused: it is not linked.
             AlreadyDone: the same request was handled before.
         """
-        _check_person(by.person)
+        check_member(by.person, does=NAMING)
         async with self._database.transaction(once=by.request) as tx:
             before = await _known(tx, id)
             known, struck = rules.unlink(before, incident), await tx.incidents.get(incident)
@@ -147,7 +154,7 @@ class KnownErrorService:
             Refused: it is fixed already.
             AlreadyDone: the same request was handled before.
         """
-        _check_person(by.person)
+        check_member(by.person, does=NAMING)
         async with self._database.transaction(once=by.request) as tx:
             known = rules.fix(await _known(tx, id))
             await tx.known_errors.save(known.id, known)
@@ -217,20 +224,26 @@ class KnownErrorService:
         await _show_on_cards(tx, incident, at=now)
 
 
-async def _show_on_cards(tx: Transaction, incident: Incident, *, at: datetime) -> None:
-    """Let the cards of an incident's alerts name its cause; of several the newest.
+async def named_cause(tx: Transaction, incident: str | None) -> Finding | None:
+    """Return what people named as the cause of an incident; of several the newest."""
+    linked = [known for known in await _all(tx) if incident in known.incidents] if incident else []
+    return linked[-1].note if linked else None
 
-    It stands there as a finding until plugins are asked again, which then find
-    the link themselves.
+
+async def _show_on_cards(tx: Transaction, incident: Incident, *, at: datetime) -> None:
+    """Let the cards of an incident's alerts name its cause.
+
+    What the search found stays until plugins are asked again: it is theirs. A
+    card shows the first of a kind, so people's word stands before it.
     """
-    linked = [known for known in await _all(tx) if incident.id in known.incidents]
-    notes = [max(linked, key=lambda k: k.number).note] if linked else []
+    note = await named_cause(tx, incident.id)
+    notes = () if note is None else (note,)
     for id in incident.groups:
         try:
             group = await tx.groups.get(GroupId(id))
         except NotFound:
             continue
-        kept = (*(f for f in group.findings if not rules.is_note(f)), *notes)
+        kept = (*notes, *(f for f in group.findings if not rules.is_named(f)))
         if kept != group.findings:
             await tx.groups.save(replace(group, findings=kept))
             await tx.outbox.add(
@@ -285,11 +298,6 @@ async def _struck(view: Transaction, known: KnownError) -> Struck:
     incident = await _incident(view, newest) if newest else None
     last = incident.declared_at if incident else None
     return Struck(known=known, times=len(known.incidents), last=last)
-
-
-def _check_person(person: Person) -> None:
-    if person.bot:
-        raise Refused("Only people say what the cause was.")
 
 
 def _named(known: KnownError) -> str:

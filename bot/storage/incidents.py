@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,9 @@ _MILESTONES = Prepared(
     .where(col(MilestoneRow.incident) == bindparam("of"))
     .order_by(col(MilestoneRow.at))
 )
+_REACHED = select(
+    col(MilestoneRow.incident), col(MilestoneRow.kind), col(MilestoneRow.at), col(MilestoneRow.by)
+).order_by(col(MilestoneRow.at))
 
 
 class StoredIncidents:
@@ -89,19 +92,38 @@ class StoredIncidents:
         """Return the newest incidents."""
         return await self._many(select(col(IncidentRow.data)).limit(limit))
 
+    async def ended(self, *, below: int | None = None, limit: int = 200) -> Sequence[Incident]:
+        """Return a page of the incidents that are over, newest first."""
+        statement = select(col(IncidentRow.data)).where(col(IncidentRow.is_open).is_(False))
+        if below is not None:
+            statement = statement.where(col(IncidentRow.number) < below)
+        return await self._many(statement.limit(limit))
+
     async def _many(self, statement: Any) -> Sequence[Incident]:
         rows = await self._rows.all(statement.order_by(col(IncidentRow.number).desc()))
-        return [await self._whole(row.data) for row in rows]
+        bare = [_incidents.load(row.data) for row in rows]
+        reached = await self._reached([incident.id for incident in bare])
+        return [replace(one, milestones=tuple(reached.get(one.id, ()))) for one in bare]
+
+    async def _reached(self, ids: Collection[IncidentId]) -> Mapping[str, Sequence[Milestone]]:
+        """Return the milestones of some incidents by one statement, in their order."""
+        reached: dict[str, list[Milestone]] = {}
+        if ids:
+            for row in await self._rows.all(_REACHED.where(col(MilestoneRow.incident).in_(ids))):
+                reached.setdefault(row.incident, []).append(_milestone(row))
+        return reached
 
     async def _whole(self, data: str) -> Incident:
         incident = _incidents.load(data)
         rows = await self._rows.all(_MILESTONES, {"of": incident.id})
         return replace(
             incident,
-            milestones=tuple(
-                Milestone(kind=MilestoneKind(row.kind), at=row.at, by=row.by) for row in rows
-            ),
+            milestones=tuple(map(_milestone, rows)),
         )
+
+
+def _milestone(row: Any) -> Milestone:
+    return Milestone(kind=MilestoneKind(row.kind), at=row.at, by=row.by)
 
 
 class StoredTimelines:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -45,9 +45,17 @@ class PostgresDatabase(GroupCommit):
     `privacy` encrypts what the ledger says of people.
     """
 
-    def __init__(self, url: str, clock: Clock, privacy: Privacy = UNKEYED) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        privacy: Privacy = UNKEYED,
+        *,
+        nearest: Literal["memory", "database"] = "memory",
+    ) -> None:
         super().__init__(clock, privacy)
         self._url = url
+        self._nearest = nearest
         self._opened: PostgresWriter | None = None
         self._readers: Readers | None = None
         self._looks = Looks(url)
@@ -62,7 +70,8 @@ class PostgresDatabase(GroupCommit):
         try:
             with engine.connect() as connection:
                 migrate(connection, _alone(connection))
-                derive(_raw(connection))
+                if self._nearest == "database":
+                    derive(_raw(connection))
         except DBAPIError as error:
             raise Unreadable(shown(self._url), f"cannot be used: {one_line(error.orig)}") from None
         except psycopg.Error as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from bot.domain.audits import Verdict
 from bot.domain.errors import Unreadable
@@ -59,15 +59,23 @@ def is_there(where: Location) -> bool:
     return where.exists() if isinstance(where, Path) else True
 
 
-def store_at(where: Location, clock: Clock, privacy: Privacy = UNKEYED) -> Store:
+def store_at(
+    where: Location,
+    clock: Clock,
+    privacy: Privacy = UNKEYED,
+    *,
+    nearest: Literal["memory", "database"] = "memory",
+) -> Store:
     """Return the store of a place; nothing is opened yet.
+
+    With `nearest="database"` one of PostgreSQL shall search vectors itself.
 
     Raises:
         Unreadable: what speaks to it is not installed.
     """
     if isinstance(where, Path):
         return sqlite.SqliteDatabase(where, clock, privacy)
-    made: Store = _postgres().PostgresDatabase(where, clock, privacy)
+    made: Store = _postgres().PostgresDatabase(where, clock, privacy, nearest=nearest)
     return made
 
 

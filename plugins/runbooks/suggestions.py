@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.domain.alerts import AlertGroup
 from bot.domain.documents import Document, Found, Kind
 from bot.domain.findings import Evidence, Finding, FindingKind
-from bot.domain.relevance import why, worth_showing
+from bot.domain.relevance import named, why, worth_showing
 from bot.domain.runbooks import Runbook, alert_names, matches
 
 KIND = Kind.RUNBOOK
@@ -69,12 +69,13 @@ def searched(
     `names` are those of the alert, by which hits are judged while nothing is
     calibrated.
     """
+    measured = None if named(found) else found.confidence
     return [
         Suggestion(
             runbook=runbooks[hit.document.id],
             reason=why(hit),
             direct=False,
-            confidence=found.confidence if hit is found.hits[0] else None,
+            confidence=measured if hit is found.hits[0] else None,
             model=found.model,
         )
         for hit in worth_showing(found, names)

@@ -17,9 +17,10 @@ from bot.domain.known_errors import (
     Unusable,
     described,
     known_error_id,
+    tells,
 )
 from bot.domain.messages import Button, FieldErrors, Form, Reply
-from bot.domain.people import Caller, PersonId
+from bot.domain.people import Caller, PersonId, check_member
 from bot.domain.runs import RunState
 from bot.plugin import (
     Command,
@@ -35,8 +36,11 @@ from plugins.similar import known_forms as forms
 from plugins.similar import known_messages as messages
 from plugins.similar.known_index import KnownIndex
 from plugins.similar.known_messages import Strike
+from plugins.similar.known_reading import check_reader
 
 CAUSE = "similar.cause"
+
+_NAMING = "say what the cause was"
 
 _INCIDENT = re.compile(r"inc-?(\d{1,9})", re.IGNORECASE)
 _OFFERED = frozenset(
@@ -102,14 +106,20 @@ class KnownErrors:
 
     async def typed_cause(self, request: CommandRequest) -> Reply:
         """Open the form for the incident that is named or whose channel it is."""
+        check_member(request.caller.person, does=_NAMING)
         return await self._form(await self._meant(request))
 
     async def pressed_cause(self, request: InteractionRequest) -> Reply:
         """Open the form for the incident of a card."""
+        check_member(request.caller.person, does=_NAMING)
         return await self._form(await self._context.incidents.get(IncidentId(request.value)))
 
     async def named(self, request: InteractionRequest) -> Reply:
-        """Link the chosen known error, or propose a new one unless one is near."""
+        """Link the chosen known error, or propose a new one unless one is near.
+
+        What was saved by the same envelope before is near, and is answered as saved.
+        """
+        check_member(request.caller.person, does=_NAMING)
         id, account = IncidentId(request.value), forms.account_in(request.answers)
         chosen = request.answers.get(forms.KNOWN, "")
         try:
@@ -118,6 +128,8 @@ class KnownErrors:
             account = described(account.title, account.cause, account.workaround)
             incident = await self._context.incidents.get(id)
             near = await self._index.near(account, incident)
+            if near is not None and id in near.incidents and tells(near, account):
+                return messages.saved(near, id)
             if near is not None:
                 return forms.decide_form(incident, account, near)
             return await self._propose(account, incident, by=request.caller)
@@ -148,12 +160,14 @@ class KnownErrors:
 
     async def typed_known(self, request: CommandRequest) -> Reply:
         """List those that are open, or show the one that is named."""
+        check_reader(request.caller.person)
         if not request.words:
             return messages.known_list(await self._context.known_errors.struck())
         return await self._page(known_error_id(request.text))
 
     async def show(self, request: InteractionRequest) -> Reply:
         """Show one of the list."""
+        check_reader(request.caller.person)
         return await self._page(request.value)
 
     async def fixed(self, request: InteractionRequest) -> Reply:

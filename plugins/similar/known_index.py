@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from bot.domain.alerts import AlertGroup, GroupId
 from bot.domain.documents import Document, Kind, Query
@@ -23,6 +24,8 @@ from plugins.similar.known_near import likest, with_title
 _KINDS = (Kind.KNOWN_ERROR,)
 _BEST = 5
 _NAMES_FROM = 20  # incidents whose alerts' names a known error goes by, the newest ones
+# Names are read from every linked alert, which is too much for each alert of a storm.
+_NAMES_KEPT = timedelta(minutes=1)
 
 
 class KnownIndex:
@@ -30,16 +33,36 @@ class KnownIndex:
 
     def __init__(self, context: PluginContext) -> None:
         self._context = context
-        self._learned: dict[str, int] = {}
+        self._learned: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._named_at: datetime | None = None
 
     async def all(self) -> Mapping[str, KnownError]:
-        """Return every known error by id; the search learns those that are new or changed."""
+        """Return every known error by id; the search learns those that are new or changed.
+
+        A change is a new version at once, and other names of linked alerts,
+        which no version tells, within `_NAMES_KEPT`.
+        """
         known = await self._context.known_errors.all()
-        new = [one for one in known if self._learned.get(one.id) != one.version]
+        looked = known if self._names_are_old() else [k for k in known if self._is_new(k)]
+        pairs = [(one, await self._document(one)) for one in looked]
+        learned = {one.id: (one.version, document.names) for one, document in pairs}
+        new = [d for one, d in pairs if self._learned.get(one.id) != learned[one.id]]
         if new:
-            await self._context.search.put([await self._document(one) for one in new])
-            self._learned.update((one.id, one.version) for one in new)
+            await self._context.search.put(new)
+        self._learned |= learned
         return {one.id: one for one in known}
+
+    def _is_new(self, known: KnownError) -> bool:
+        version, _ = self._learned.get(known.id, (0, ()))
+        return version != known.version
+
+    def _names_are_old(self) -> bool:
+        """Say whether to look at all names again; who is told so does it."""
+        now = self._context.clock.now()
+        if self._named_at is not None and now < self._named_at + _NAMES_KEPT:
+            return False
+        self._named_at = now
+        return True
 
     async def _document(self, known: KnownError) -> Document:
         """Return it as the search keeps it, under the names of the alerts it showed itself by."""

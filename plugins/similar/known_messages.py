@@ -49,13 +49,12 @@ class Strike:
 
 
 def found_known(known: KnownError, found: Found) -> Finding:
-    """Claim that a known error is what happens, as far as the search can be sure of it."""
+    """Claim that a known error is what happens; nobody has measured how sure that is."""
     best = found.hits[0]
     reasons = why(replace(best, reasons=best.reasons[:_REASONS]))
     return replace(
         known.note,
         evidence=(Evidence(kind="known error", ref=known.id, label=reasons),),
-        confidence=found.confidence,
         model=found.model,
     )
 

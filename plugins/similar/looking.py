@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.domain.alerts import GroupId
@@ -15,6 +15,7 @@ from bot.domain.people import Caller
 from bot.domain.relevance import Judged, query_of
 from bot.plugin import InteractionRequest, PluginContext
 from bot.ports import Judgement, SearchLabel
+from plugins.similar.known_reading import check_reader
 from plugins.similar.shelf import Shelf
 from plugins.similar.stories import Story
 from plugins.similar.views import (
@@ -54,16 +55,19 @@ class Looking:
 
     async def show(self, request: InteractionRequest) -> Reply:
         """Show the past incidents that are most like an alert group."""
+        check_reader(request.caller.person)
         asked = Asked(subject=request.value)
         await self._search(asked)
         return await self._view(asked, by=request.caller)
 
     async def others(self, request: InteractionRequest) -> Reply:
         """Show the next ones as well."""
+        check_reader(request.caller.person)
         return await self._view(asked_in(request.value), by=request.caller)
 
     async def search(self, request: InteractionRequest) -> Reply:
         """Search for a person's own words."""
+        check_reader(request.caller.person)
         words = " ".join(request.answers.get(WORDS, "").split())[:LONGEST_WORDS]
         if not words:
             return FieldErrors({WORDS: "Say what to search for."})
@@ -73,6 +77,7 @@ class Looking:
 
     async def useful(self, request: InteractionRequest) -> Reply:
         """Note that a hit was useful; saying so again changes nothing."""
+        check_reader(request.caller.person)
         asked = asked_in(request.value)
         label = (await self._said(asked, request.caller)).get(asked.document)
         if label is None or label.judgement is not Judgement.USEFUL:
@@ -81,6 +86,7 @@ class Looking:
 
     async def useless(self, request: InteractionRequest) -> Reply:
         """Ask why a hit is not the one."""
+        check_reader(request.caller.person)
         asked = asked_in(request.value)
         story = self._story(asked.document)
         label = (await self._said(asked, request.caller)).get(asked.document)
@@ -93,6 +99,7 @@ class Looking:
 
     async def because(self, request: InteractionRequest) -> Reply:
         """Note that a hit was not the one, and why."""
+        check_reader(request.caller.person)
         asked = asked_in(request.value)
         reason = objection_in(request.answers)
         await self._judge(asked, Judgement.USELESS, reason=reason, by=request.caller)
@@ -112,20 +119,20 @@ class Looking:
 
     async def _view(self, asked: Asked, *, by: Caller) -> Form:
         answer, said = await self._answer(asked), await self._said(asked, by)
-        shown = [
-            Shown(
-                hit=hit,
-                story=story,
-                url=await self._shelf.link(story) if place < asked.shown else "",
-                label=said.get(hit.document.id),
-            )
-            for place, hit in enumerate(answer.found.hits)
+        past = [
+            (hit, story)
+            for hit in answer.found.hits
             if (story := self._shelf.get(hit.document.id)) is not None
+        ]
+        urls = await self._shelf.links.to(story for _, story in past[: asked.shown])
+        shown = [
+            Shown(hit=hit, story=story, url=urls.get(story.id, ""), label=said.get(story.id))
+            for hit, story in past
         ]
         return similar_view(
             asked,
             shown,
-            found=answer.found,
+            found=_as_shown(answer.found, shown, asked),
             searched=len(self._shelf),
             now=self._context.clock.now(),
         )
@@ -157,3 +164,14 @@ class Looking:
         if story is None:
             raise NotFound("This incident is not a past one any more.")
         return story
+
+
+def _as_shown(found: Found, shown: Sequence[Shown], asked: Asked) -> Found:
+    """Return what was found, with a probability only where it is one of what is shown.
+
+    It is that of the first hit, which may be past no more, and it was measured
+    on alerts: of a person's words it says nothing.
+    """
+    if shown and shown[0].hit is found.hits[0] and not asked.words:
+        return found
+    return replace(found, confidence=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.domain.documents import Found, Hit
+from bot.domain.documents import Found, Hit, Kind
 from bot.domain.findings import Evidence, Finding, FindingKind
 from bot.domain.relevance import reasons
 from plugins.similar.stories import Story, age, first_sentence
@@ -19,7 +19,7 @@ def similar(
 ) -> Finding:
     """Claim that a past incident resembles this, and say what was done then and why it is like it.
 
-    Only the first hit has a confidence, and only a calibrated one.
+    Only the first hit has a confidence, and only a measured one.
     """
     evidence = [Evidence(kind="incident", ref=story.id, label=story.id, url=url)]
     if story.cause:
@@ -38,10 +38,23 @@ def similar(
         claim=claim,
         value=story.id,
         evidence=tuple(evidence),
-        confidence=found.confidence if first and found.sure else None,
+        confidence=measured(found) if first and found.sure else None,
         model=found.model or ("words+meaning" if hit.dense is not None else "words"),
         detail=_detail(hit),
     )
+
+
+def measured(found: Found) -> float | None:
+    """Return the probability that the first hit is right, None where nobody has measured it.
+
+    The calibration saw alerts without their names, and no known errors. Where
+    the first hit has the alert's very name, or is a known error, it says
+    how far the search may go, but no number that a person could rely on.
+    """
+    first = found.hits[0] if found.hits else None
+    if first is None or first.document.kind == Kind.KNOWN_ERROR or first.signals.get("name", 0):
+        return None
+    return found.confidence
 
 
 def _claim(story: Story, *, now: datetime) -> str:
@@ -81,8 +94,11 @@ def _nearest(found: Found) -> str:
     if found.confidence is None:
         shared = ", ".join(nearest.matched) or "no words"
         return f"The nearest, {name}, shares too little: {shared}."
+    probability = measured(found)
+    if probability is None:
+        return f"The nearest, {name}, goes by the same name; the rest of it is too little alike."
     return (
-        f"The nearest, {name}, is the same with a probability of {found.confidence:.0%}; "
+        f"The nearest, {name}, is the same with a probability of {probability:.0%}; "
         f"from {found.threshold:.0%} on it would be shown."
     )
 

@@ -54,6 +54,10 @@ class Similar(Plugin[SimilarSettings]):
         await self._looking.learn()
 
     @override
+    async def stop(self) -> None:
+        await self._shelf.stop()
+
+    @override
     def commands(self) -> Sequence[Command]:
         return self._known.commands()
 
@@ -77,7 +81,11 @@ class Similar(Plugin[SimilarSettings]):
     @override
     async def on_incident(self, event: IncidentChanged) -> None:
         await self._shelf.follow(event.incident)
+        if event.change.startswith("known error"):
+            await self._shelf.follow_causes()
         await self._known.on_change(event)
+        if story := self._shelf.get(event.incident.id):
+            await self._shelf.links.to((story,))  # cards may show it then without asking
 
     @override
     async def on_knowledge(self, event: KnowledgeChanged) -> None:
@@ -100,7 +108,7 @@ class Similar(Plugin[SimilarSettings]):
         for hit in worth_showing(found, query.names)[: self.settings.most]:
             story = self._shelf.get(hit.document.id)
             if story is not None:
-                url = await self._shelf.link(story)
+                url = await self._shelf.links.remembered(story)
                 claims.append(similar(story, hit, found=found, now=now, dense_ready=ready, url=url))
         if claims:
             return claims

@@ -31,6 +31,7 @@ from bot.domain.messages import (
 )
 from bot.domain.relevance import reasons
 from bot.ports import Judgement, SearchLabel
+from plugins.similar.messages import measured
 from plugins.similar.stories import Story, age, shortened
 
 SHOW = "similar.show"
@@ -136,13 +137,14 @@ def _headline(asked: Asked, shown: Sequence[Shown], *, found: Found, searched: i
         among += f" for “{asked.words}”"
     if not shown:
         return f"{among}; none of them has anything of it."
-    if found.confidence is None:
+    probability = measured(found)
+    if probability is None:
         return f"{among}. These are the nearest; how sure that is has not been measured."
     if found.sure:
-        return f"{among}. The first is the same with a probability of {found.confidence:.0%}."
+        return f"{among}. The first is the same with a probability of {probability:.0%}."
     return (
         f"{among}. No similar incident found: the nearest is the same with a probability of "
-        f"{found.confidence:.0%} only."
+        f"{probability:.0%} only."
     )
 
 

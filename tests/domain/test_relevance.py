@@ -1,13 +1,16 @@
 """Hits worth showing, and hits that are only the least bad."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.domain.alerts import Alert, AlertGroup, AlertStatus, GroupId
 from bot.domain.documents import Because, Document, Found, Hit, Reason
-from bot.domain.relevance import convincing, query_of, telling, why, worth_showing
+from bot.domain.relevance import convincing, named, query_of, telling, why, worth_showing
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -78,6 +81,20 @@ def test_a_group_asks_with_its_words_and_with_what_is_known_besides() -> None:
     assert asked.at == NOON
 
 
+@given(st.text(st.sampled_from("ab:/ \n\t\u2003\x1c.")))
+def test_what_is_searched_has_no_word_with_an_address(text: str) -> None:
+    told = replace(alert(alertname="Odd"), annotations={"summary": text})
+    rest = re.sub(r"\S*://\S*", " ", f"Odd {text}").split()
+    assert query_of(group(told)).text == " ".join(rest)
+
+
+@pytest.mark.parametrize("text", ("x" * 3_000_000, ":/" * 1_000_000, "://x" * 500_000))
+def test_a_long_text_without_a_space_takes_no_time_worth_telling(text: str) -> None:
+    """By a pattern it would take hours, so that this test would not end."""
+    told = replace(alert(alertname="Odd"), annotations={"summary": text})
+    assert len(query_of(group(told)).text) <= 2_000
+
+
 def test_an_alert_without_a_name_goes_by_none() -> None:
     assert query_of(group(alert(service="checkout"))).names == ()
     assert query_of(group()).services == ()
@@ -107,3 +124,13 @@ def test_reasons_are_said_once_and_words_stand_in_for_them() -> None:
     assert why(hit("order", "9100")) == "shares the words order"
     assert why(hit("9100")) == "shares the words 9100"
     assert why(hit()) == "close in meaning"
+
+
+def test_an_exact_name_is_told_from_what_was_measured() -> None:
+    """The folders that confidence was calibrated on ask no question with a name."""
+    one = replace(hit(), signals={"name": 1.0}, document=replace(hit().document, names=("Full",)))
+    found = Found(hits=(one,), confidence=0.1, threshold=0.5)
+    assert named(found)
+    assert not named(replace(found, hits=(hit(),)))
+    assert not named(Found())
+    assert worth_showing(found, ("Full",)) == ()

@@ -56,8 +56,18 @@ def test_a_lead_has_a_bound_and_a_single_hit_leads_nobody() -> None:
 
 def test_the_lead_is_counted_over_the_second_to_the_fifth() -> None:
     ordered = list(range(7))
-    seen = evidence(raw(words=[1.0] * 7), scores(6, 5, 4, 3, 2, -90, -90), ordered, most=1, terms=1)
+    apart = raw(words=[7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    seen = evidence(apart, scores(6, 5, 4, 3, 2, -90, -90), ordered, most=1, terms=1)
     assert seen["lead"] == pytest.approx(6 - (5 + 4 + 3 + 2) / 4)
+
+
+def test_a_fault_that_was_seen_often_is_not_the_less_recognised() -> None:
+    """Documents that say the same are no rivals of each other."""
+    once = evidence(raw(words=[9.0, 1.0]), scores(6, 1), [0, 1], most=9, terms=1)
+    often = evidence(
+        raw(words=[9.0] * 5 + [1.0]), scores(*[6] * 5, 1), [*range(6)], most=9, terms=1
+    )
+    assert (often["margin"], often["lead"]) == (once["margin"], once["lead"]) == (5, 5)
 
 
 @pytest.mark.parametrize(

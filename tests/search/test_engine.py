@@ -17,7 +17,8 @@ from bot.domain.documents import Acceptance, Because, Document, Found, Outcome, 
 from bot.search import engine
 from bot.search.encoder import Encoder, EncoderUnavailable
 from bot.search.engine import HybridSearch
-from bot.search.index import Filters, Index
+from bot.search.handed import Filters
+from bot.search.index import Index
 from bot.search.ranker import FALLBACK, Calibration, Ranker
 from tests.search.encoders import BlockedEncoder, FailingEncoder, GatedEncoder, WordEncoder
 
@@ -265,7 +266,7 @@ SURE = Calibration(intercept=0.5, coefficients={"margin": 1.0})
     ("calibrations", "expected"),
     (
         ({}, None),
-        ({"": SURE}, 1 / (1 + math.exp(-0.5))),
+        ({"": SURE}, None),  # nobody measured this kind of document
         ({"runbook": SURE}, 1 / (1 + math.exp(-0.5))),
         ({"incident": SURE}, None),
         ({"": SURE, "runbook": replace(SURE, intercept=-2)}, 1 / (1 + math.exp(2))),
@@ -286,7 +287,7 @@ async def test_confidence_is_that_of_the_kind_of_the_first_hit(
 
 async def test_words_alone_claim_no_confidence(build: Build) -> None:
     encoder = FailingEncoder()
-    search = build(encoder, replace(FALLBACK, calibrations={"": SURE}))
+    search = build(encoder, replace(FALLBACK, calibrations={"runbook": SURE}))
     await search.put([document("a", "disk full")])
     assert (await ask(search, "disk full")).confidence is None
     await ready(search)
@@ -295,6 +296,73 @@ async def test_words_alone_claim_no_confidence(build: Build) -> None:
     found = await ask(search, "full disk")
     assert ids(found) == ["a"]
     assert found.confidence is None
+
+
+@pytest.mark.parametrize(("encoder", "claimed"), (("words", True), ("another", False)))
+async def test_confidence_is_claimed_only_with_the_encoder_it_was_calibrated_with(
+    build: Build, encoder: str, claimed: bool
+) -> None:
+    ranker = replace(FALLBACK, calibrations={"runbook": SURE}, encoder=encoder)
+    search = await ready(build(WordEncoder(), ranker))
+    await search.put([document("a", "disk full")])
+    assert ((await ask(search, "disk full")).confidence is not None) is claimed
+
+
+async def test_a_postmortem_is_as_sure_as_its_incident(build: Build) -> None:
+    ranker = replace(FALLBACK, calibrations={"incident": SURE})
+    search = await ready(build(WordEncoder(), ranker))
+    await search.put([document("a", "disk full", kind="postmortem")])
+    found = await search.find(Query(text="disk full"), kinds=("postmortem",), limit=1)
+    assert found.confidence is not None
+
+
+async def test_what_could_not_be_encoded_is_encoded_with_the_next_change(build: Build) -> None:
+    encoder = FailingEncoder()
+    search = await ready(build(encoder))
+    encoder.failing = True
+    await search.put([document("a", "disk full")])
+    encoder.failing = False
+    await search.put([document("b", "kernel panic")])
+    (hit,) = (await ask(search, "disk")).hits
+    assert hit.dense is not None
+
+
+async def test_an_encoder_that_fails_at_the_start_is_given_another_chance(build: Build) -> None:
+    encoder = FailingEncoder()
+    encoder.failing = True
+    search = build(encoder)
+    await search.put([document("a", "disk full")])
+    await search.start()
+    assert not await search.wait_until_dense()
+    encoder.failing = False
+    await search.put([document("b", "kernel panic")])
+    assert search.dense_ready
+    (hit,) = (await ask(search, "disk")).hits
+    assert hit.dense is not None
+
+
+async def test_changes_hold_in_the_order_they_were_asked_for(search: HybridSearch) -> None:
+    """A long put does not undo what was changed after it was called."""
+    many = [document(str(number), f"old {number}") for number in range(500)]
+    putting = asyncio.create_task(search.put(many))
+    await asyncio.sleep(0)
+    await asyncio.gather(search.remove(["490"]), search.put([document("491", "new")]), putting)
+    found = {hit.document.id for hit in (await ask(search, "old", limit=600)).hits}
+    assert "490" not in found
+    assert (await ask(search, "new")).hits[0].document.text == "new"
+
+
+async def test_of_equals_at_the_border_the_youngest_are_candidates(search: HybridSearch) -> None:
+    day = datetime(2025, 1, 1, tzinfo=UTC)
+    await search.put(
+        [
+            replace(document(f"{n:03}", "disk full"), created_at=day + timedelta(days=n * 7 % 300))
+            for n in range(300)
+        ]
+    )
+    youngest = max(range(300), key=lambda n: n * 7 % 300)
+    found = await search.examine(Query(text="disk full"), kinds=ALL)
+    assert f"{youngest:03}" in found.ids
 
 
 # Filters.

@@ -25,7 +25,7 @@ from bot.search.ranker import (
     to_json,
 )
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.floats(-1e30, 1e30)
 SHARES = st.floats(0, 1)
 RANKER = Ranker(
     name="test",

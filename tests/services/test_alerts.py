@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.alerts import AlertStatus, Severity
+from bot.domain.alerts import AlertGroup, AlertStatus, Severity
 from bot.domain.deliveries import Delivery, DeliveryState
 from bot.domain.errors import AlreadyDone, NotFound, Refused
 from bot.domain.findings import Finding, FindingKind
 from bot.domain.incidents import IncidentId, MilestoneKind
+from bot.domain.known_errors import KnownError
 from bot.domain.people import BOT, Caller
 from bot.storage.sqlite import read_entries
 from tests.fakes import NOON
@@ -166,6 +167,49 @@ async def test_findings_are_on_the_record_when_they_change(stage: Stage, tmp_pat
         await stage.context.alerts.assess(group.id, [finding])
     await stage.context.alerts.assess(group.id, [replace(finding, claim="sev3: at night")])
     assert ledger(tmp_path) == ["alert.opened", "finding.made", "finding.made"]
+
+
+FOUND = Finding(kind=FindingKind.KNOWN_ERROR, claim="KE-9, found", value="KE-9", model="r-1")
+NOTE = Finding(kind=FindingKind.NOTE, claim="a note")
+
+
+async def named(stage: Stage, title: str = "A lock hangs") -> tuple[AlertGroup, KnownError]:
+    """Let an alert fire, be declared an incident, and people name its cause."""
+    group = await stage.fire(alert())
+    by = stage.by(stage.dana)
+    incident = await stage.context.incidents.declare(
+        "Orders fail", Severity.SEV1, service="checkout", by=by, group=group.id
+    )
+    known = await stage.context.known_errors.propose(
+        title, "It times out.", "", incident=incident.id, by=stage.by(stage.dana)
+    )
+    return await stage.context.alerts.get(group.id), known
+
+
+async def test_a_cause_that_people_name_while_plugins_are_asked_stays(stage: Stage) -> None:
+    group, known = await named(stage)
+    for answers in ([NOTE], [FOUND, NOTE]):  # asked before anybody had named anything
+        assessed = await stage.context.alerts.assess(group.id, answers)
+        assert assessed.findings == (known.note, NOTE)
+    assert (await stage.context.alerts.get(group.id)).findings == (known.note, NOTE)
+
+
+async def test_a_cause_that_people_take_back_while_plugins_are_asked_goes(stage: Stage) -> None:
+    group, known = await named(stage)
+    answers = [replace(known.note, plugin="similar"), NOTE]
+    await stage.context.known_errors.unlink(known.id, known.incidents[0], by=stage.by(stage.dana))
+    assessed = await stage.context.alerts.assess(group.id, answers)
+    assert assessed.findings == (NOTE,)
+    assert (await stage.context.alerts.assess(group.id, [FOUND])).findings == (FOUND,)
+
+
+async def test_a_named_cause_is_on_the_record_once_however_often_it_is_assessed(
+    stage: Stage, tmp_path: Path
+) -> None:
+    group, known = await named(stage)
+    for answers in ([known.note, NOTE], [NOTE], [NOTE, replace(known.note, plugin="similar")]):
+        await stage.context.alerts.assess(group.id, answers)
+    assert ledger(tmp_path).count("finding.made") == 1
 
 
 async def test_alerts_write_the_milestones_of_their_incident(stage: Stage) -> None:

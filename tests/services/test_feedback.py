@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,14 @@ async def test_people_change_their_minds_and_stand_there_by_pseudonym(desk: Desk
     assert "U1" not in str(dana.person)
     with pytest.raises(AlreadyDone):
         await desk.service.judge("disk", subject="run:1", helpful="no", by=by(DANA, "r3"))
+
+
+@pytest.mark.parametrize("what", ({"guest": True}, {"stranger": True}, {"active": False}))
+async def test_only_members_say_whether_a_runbook_helped(desk: Desk, what: dict[str, bool]) -> None:
+    person = replace(DANA, **what)  # type: ignore[arg-type]  # the fields are all bool
+    with pytest.raises(Refused):
+        await desk.service.judge("disk", subject="run:1", helpful="yes", by=by(person, "r1"))
+    assert await desk.uses() == []
 
 
 async def test_bots_and_other_words_are_no_judgement(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ async def test_a_repeated_request_writes_nothing(desk: Desk) -> None:
 async def test_software_judges_nothing(desk: Desk) -> None:
     with pytest.raises(Refused, match="Only people"):
         await desk.service.judge(judged("A"), Judgement.USEFUL, by=by(BOT, "r1"))
+    assert await desk.labels() == []
+
+
+@pytest.mark.parametrize("what", ({"guest": True}, {"stranger": True}, {"active": False}))
+async def test_guests_strangers_and_who_has_left_judge_nothing(
+    desk: Desk, what: dict[str, bool]
+) -> None:
+    person = replace(DANA, **what)  # type: ignore[arg-type]  # the fields are all bool
+    with pytest.raises(Refused, match="Only full members of this workspace say whether a hit"):
+        await desk.service.judge(judged("A"), Judgement.USEFUL, by=by(person, "r1"))
     assert await desk.labels() == []
 
 

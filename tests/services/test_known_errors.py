@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bot.domain.alerts import Change
 from bot.domain.documents import Kind, Outcome
 from bot.domain.errors import AlreadyDone, NotFound, Refused
+from bot.domain.findings import Evidence, Finding, FindingKind
 from bot.domain.incidents import IncidentId, IncidentStatus
 from bot.domain.known_errors import (
     TEXT_LENGTH,
@@ -25,6 +26,8 @@ from bot.domain.known_errors import (
     KnownErrorState,
     TitleTaken,
     Unusable,
+    is_named,
+    with_named,
 )
 from bot.domain.people import BOT, Caller, Person, PersonId
 from bot.services.known_errors import KnownErrorService
@@ -34,6 +37,11 @@ from tests.storage.opened import opened
 from tests.storage.stores import Store, connected, postgres
 
 DANA = Person(id=PersonId("U1"), name="Dana")
+OUTSIDERS = (
+    Person(id=PersonId("U7"), name="a guest", guest=True),
+    Person(id=PersonId("U8"), name="a stranger", stranger=True),
+    Person(id=PersonId("U9"), name="who has left", active=False),
+)
 ONE, TWO, THREE = (IncidentId(f"INC-{number}") for number in (1, 2, 3))
 TITLE = "The order worker hangs"
 CAUSE = "A lock is not let go when the payment provider times out."
@@ -204,9 +212,33 @@ async def test_an_extension_adds_and_takes_nothing_away(desk: Desk) -> None:
     assert await desk.types() == ["known_error.proposed", "known_error.extended"]
     assert (await desk.told(TWO))[0].endswith("hangs”, and added to it")
     again = await desk.service.extend(
-        "KE-1", cause=CAUSE.replace(" ", "\n"), workaround="the worker.", incident=TWO, by=desk.by()
+        "KE-1",
+        cause=CAUSE.replace(" ", "\n"),
+        workaround="Restart\tthe worker. ",
+        incident=TWO,
+        by=desk.by(),
     )
     assert again == known
+
+
+async def test_an_extension_that_is_part_of_the_opposite_is_kept(desk: Desk) -> None:
+    text = "First drain the node.\n\nDo not restart the pod."
+    await desk.service.propose(TITLE, CAUSE, text, incident=ONE, by=desk.by())
+    for more in ("restart the pod.", "node.\n\nDo not restart"):
+        known = await desk.service.extend("KE-1", workaround=more, incident=ONE, by=desk.by())
+        text = f"{text}\n\n{more}"
+        assert known.workaround == text
+
+
+async def test_paragraphs_in_another_order_say_something_else(desk: Desk) -> None:
+    text = "Drain it.\n\nRestart it.\n\nWatch it."
+    await desk.service.propose(TITLE, CAUSE, text, incident=ONE, by=desk.by())
+    for again in ("Restart it.", "Drain it.\n \n\nRestart\nit.", "Watch it.", text, " \n"):
+        known = await desk.service.extend("KE-1", workaround=again, incident=ONE, by=desk.by())
+        assert known.workaround == text
+    turned = "Restart it.\n\nDrain it."
+    known = await desk.service.extend("KE-1", workaround=turned, incident=ONE, by=desk.by())
+    assert known.workaround == f"{text}\n\n{turned}"
 
 
 async def test_a_workaround_can_be_found_later(desk: Desk) -> None:
@@ -272,14 +304,31 @@ async def test_a_fix_is_told_only_where_the_story_is_not_over(desk: Desk) -> Non
 async def test_the_alerts_cards_name_the_cause_for_as_long_as_it_is_linked(desk: Desk) -> None:
     await desk.propose()
     assert await desk.notes() == [
-        SIMILAR.claim,
         "KE-1, The order worker hangs: Restart the worker.",
+        SIMILAR.claim,
     ]
     assert (GROUP.id, Change.ASSESSED) in await desk.happenings()
     await desk.service.fix("KE-1", by=desk.by())
-    assert "KE-1, thought to be fixed" in (await desk.notes())[1]
+    assert "KE-1, thought to be fixed" in (await desk.notes())[0]
     await desk.service.unlink("KE-1", ONE, by=desk.by())
     assert await desk.notes() == [SIMILAR.claim]
+
+
+async def test_what_the_search_found_outlives_what_people_name_and_take_back(desk: Desk) -> None:
+    found = Finding(kind=FindingKind.KNOWN_ERROR, claim="KE-9, found", value="KE-9", plugin="p")
+    async with desk.database.transaction() as tx:
+        await tx.groups.save(replace(await tx.groups.get(GROUP.id), findings=(found, SIMILAR)))
+    known = await desk.propose()
+    assert await desk.notes() == [known.line, found.claim, SIMILAR.claim]
+    await desk.service.unlink("KE-1", ONE, by=desk.by())
+    assert await desk.notes() == [found.claim, SIMILAR.claim]
+
+
+def test_only_what_people_named_is_named_whatever_it_says() -> None:
+    said = Evidence(kind="known error", ref="KE-1", label="named by people")
+    found = Finding(kind=FindingKind.KNOWN_ERROR, claim="c", value="KE-1", evidence=(said,))
+    assert not is_named(found)
+    assert with_named([found, SIMILAR], None) == (found, SIMILAR)
 
 
 async def test_an_alert_group_that_is_gone_holds_nothing_up(desk: Desk) -> None:
@@ -301,6 +350,29 @@ async def test_bots_name_no_causes(desk: Desk) -> None:
         await service.extend("KE-1", workaround="w", incident=TWO, by=desk.by(BOT))
     with pytest.raises(Refused, match="Only people"):
         await service.fix("KE-1", by=desk.by(BOT))
+    assert await desk.types() == ["known_error.proposed"]
+
+
+async def _tried(desk: Desk, person: Person) -> None:
+    """Try to change something as a person; each attempt has to be refused."""
+    service = desk.service
+    members = "Only full members of this workspace say what the cause was"
+    with pytest.raises(Refused, match=members):
+        await service.propose("Another", CAUSE, "", incident=TWO, by=desk.by(person))
+    for act in (service.link, service.unlink):
+        with pytest.raises(Refused, match=members):
+            await act("KE-1", ONE, by=desk.by(person))
+    with pytest.raises(Refused, match=members):
+        await service.extend("KE-1", workaround="w", incident=TWO, by=desk.by(person))
+    with pytest.raises(Refused, match=members):
+        await service.fix("KE-1", by=desk.by(person))
+
+
+@pytest.mark.parametrize("who", OUTSIDERS, ids=lambda who: who.name)
+async def test_guests_strangers_and_who_has_left_name_no_causes(desk: Desk, who: Person) -> None:
+    known = await desk.propose()
+    await _tried(desk, who)
+    assert await desk.service.all() == [known]
     assert await desk.types() == ["known_error.proposed"]
 
 

@@ -44,7 +44,9 @@ class Postgres:
 
     def prepare(self) -> None:
         """Make what `migrated` copies."""
-        PostgresDatabase(self._made("migrated", "template0"), FakeClock()).open()
+        PostgresDatabase(
+            self._made("migrated", "template0"), FakeClock(), nearest="database"
+        ).open()
 
     def _made(self, name: str, template: str) -> str:
         with psycopg.connect(self.url(self.server.database), autocommit=True) as connection:
@@ -66,7 +68,7 @@ async def connected(
     url: str, keys: Path, clock: FakeClock | None = None
 ) -> AsyncIterator[PostgresDatabase]:
     """Open a database of PostgreSQL with the keys of a folder, and close it."""
-    database = PostgresDatabase(url, clock or FakeClock(), SubjectKeys(keys))
+    database = PostgresDatabase(url, clock or FakeClock(), SubjectKeys(keys), nearest="database")
     await asyncio.to_thread(database.open)
     try:
         yield database

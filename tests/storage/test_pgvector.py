@@ -15,11 +15,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, inspect
 
+from bot.domain.documents import Document, Query
 from bot.ports import Database
+from bot.search.engine import HybridSearch
 from bot.storage.migrate import MIGRATIONS
 from bot.storage.postgres import PostgresDatabase
 from bot.storage.postgres_vectors import graph_of, numbers_of
 from tests.fakes import FakeClock
+from tests.search.encoders import WordEncoder
 from tests.storage.stores import Postgres, connected
 
 DIMENSIONS = 384
@@ -189,7 +192,7 @@ async def test_what_is_stored_while_others_start_is_derived_too(url: str, tmp_pa
     async with connected(url, tmp_path) as store:
         ask(url, "DROP EXTENSION vector CASCADE")
         await put(store, dict(rows[:300]))
-        others = [PostgresDatabase(url, FakeClock()) for _ in range(3)]
+        others = [PostgresDatabase(url, FakeClock(), nearest="database") for _ in range(3)]
         starts = [asyncio.create_task(asyncio.to_thread(o.open)) for o in others]
         at = 300
         while at < 600:
@@ -257,7 +260,7 @@ def test_the_migration_takes_the_derived_table_along(vector_server: Postgres) ->
         command.downgrade(config, "0003")
         assert not {"embeddings", "embedding_vectors"} & {*inspect(connection).get_table_names()}
     engine.dispose()
-    PostgresDatabase(url, FakeClock()).open()
+    PostgresDatabase(url, FakeClock(), nearest="database").open()
     assert derived(url) == []
 
 
@@ -266,3 +269,39 @@ def test_the_migration_takes_the_derived_table_along(vector_server: Postgres) ->
 )
 def test_versions_are_compared_by_number(version: str, numbers: tuple[int, ...]) -> None:
     assert numbers_of(version) == numbers
+
+
+async def test_the_search_asks_the_database_what_is_near(
+    vector_server: Postgres, tmp_path: Path
+) -> None:
+    """The answer is the same as from memory, of other rows after a change, and filtered alike."""
+    async with connected(vector_server.migrated(), tmp_path / "keys") as database:
+        searches = {
+            "memory": HybridSearch(lambda _: WordEncoder(), tmp_path / "memory"),
+            "database": HybridSearch(
+                lambda _: WordEncoder(), tmp_path / "near", database=database, nearest="database"
+            ),
+        }
+        found: dict[str, list[list[str]]] = {}
+        for name, search in searches.items():
+            await search.put([_page(number) for number in range(40)])
+            await search.start()
+            assert await search.wait_until_dense()
+            await search.remove([str(number) for number in range(10)])
+            await search.put([_page(number, "storm ") for number in range(20, 30)])
+            answers = [
+                await search.find(Query(text=text), kinds=(kind,), limit=5)
+                for text in ("storm word21", "word12 word35", "word3")
+                for kind in ("runbook", "incident")
+            ]
+            found[name] = [[hit.document.id for hit in answer.hits] for answer in answers]
+            await search.stop()
+        assert found["database"] == found["memory"]
+        assert any(found["memory"])
+
+
+def _page(number: int, more: str = "") -> Document:
+    kind = "runbook" if number % 2 else "incident"
+    return Document(
+        id=str(number), kind=kind, title="", text=f"{more}word{number} word{number + 1}"
+    )

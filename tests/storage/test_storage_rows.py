@@ -11,7 +11,7 @@ from bot.domain.deliveries import Delivery, DeliveryState
 from bot.domain.effects import EffectRecord, EffectState
 from bot.domain.errors import NotFound, Stale
 from bot.domain.events import Happening
-from bot.domain.incidents import IncidentId, Milestone, MilestoneKind, reach
+from bot.domain.incidents import IncidentId, IncidentStatus, Milestone, MilestoneKind, reach
 from bot.domain.people import ChannelId
 from bot.domain.runs import RunId
 from bot.domain.switches import Halt
@@ -120,6 +120,31 @@ async def test_incidents_are_found_by_room_and_by_being_open(store: Store) -> No
         assert [i.id for i in await view.incidents.open()] == [
             i.id for i in await view.incidents.recent() if i.status.open
         ]
+
+
+async def test_ended_incidents_are_read_in_pages_with_their_milestones(store: Store) -> None:
+    moved = Milestone(kind=MilestoneKind.DETECTED, at=NOON, by="system")
+    async with store.transaction() as tx:
+        for number in range(1, 8):
+            ended = IncidentStatus.CLOSED if number == 6 else IncidentStatus.RESOLVED
+            status = IncidentStatus.MONITORING if number in (3, 5) else ended
+            at = replace(moved, at=NOON + timedelta(minutes=number))
+            later = replace(moved, kind=MilestoneKind.RESOLVED, at=NOON + timedelta(days=number))
+            incident = replace(
+                records.INCIDENT, id=IncidentId(f"INC-{number}"), number=number,
+                channel=None, status=status, milestones=(later, at),
+            )  # fmt: skip
+            await tx.incidents.save(incident)
+    async with store.reading() as view:
+        pages = [await view.incidents.ended(limit=3)]
+        for _ in range(2):
+            pages.append(await view.incidents.ended(below=pages[-1][-1].number, limit=3))
+        one_by_one = [await view.incidents.get(i.id) for page in pages for i in page]
+    assert [[i.number for i in page] for page in pages] == [[7, 6, 4], [2, 1], []]
+    assert [i for page in pages for i in page] == one_by_one
+    assert [m.at for m in one_by_one[-1].milestones] == [
+        NOON + timedelta(minutes=1), NOON + timedelta(days=1),
+    ]  # fmt: skip
 
 
 async def test_one_origin_is_on_a_timeline_once(store: Store) -> None:

@@ -25,9 +25,6 @@ PRECISION_ELSEWHERE = 0.7
 _STRENGTH = 0.1  # inverse of the ridge, over standardised evidence
 _FEWEST = 100  # outcomes below which a kind of document gets no curve of its own
 _FEWEST_SHOWN = 20  # answers a precision is believed of
-# What no folder of data shows, since its questions come without names: an exact
-# name that agrees says nearly everything.
-_UNSEEN = {"name": 2.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +103,7 @@ def threshold(claimed: Sequence[float], seen: Sequence[Outcome]) -> float:
     Four of five runbooks, seven of ten other documents, a quarter of all cases
     being novel. `claimed` must come from curves that were not fitted on the
     same questions. One threshold has to do for all kinds of document, so the
-    most demanding kind decides.
+    most demanding kind decides; where one never gets there nothing is shown.
     """
     needs = [_lowest(part, needed) for part, needed in _parts(claimed, seen)]
     return max((need for need in needs if need is not None), default=0.5)
@@ -139,15 +136,20 @@ def _parts(
 
 
 def _lowest(part: Sequence[tuple[float, Outcome]], needed: float) -> float | None:
-    """Return the lowest confidence, in steps of .01, that reaches a precision."""
+    """Return the lowest confidence, in steps of .01, that reaches a precision.
+
+    1 where none does, and None where there are too few answers to tell.
+    """
+    if len(part) < _FEWEST_SHOWN:
+        return None
     for step in range(1, 100):
         shown = [one for sure, one in part if sure >= step / 100]
         if len(shown) < _FEWEST_SHOWN:
-            return None
+            return 1.0
         weight = sum(one.weight for one in shown)
         if sum(one.weight for one in shown if one.right) >= needed * weight:
             return step / 100
-    return None
+    return 1.0
 
 
 def _line(seen: Sequence[Outcome]) -> Calibration:
@@ -200,8 +202,9 @@ def _constant(seen: Sequence[Outcome]) -> Calibration:
 
 def _written(intercept: float, slopes: Floats, known: npt.NDArray[np.bool_]) -> Calibration:
     coefficients = {
-        name: round(float(slope), 4) if there else _UNSEEN.get(name, 0.0)
+        name: round(float(slope), 4)
         for name, slope, there in zip(EVIDENCE, slopes, known, strict=True)
+        if there
     }
     return Calibration(
         intercept=round(intercept, 4),

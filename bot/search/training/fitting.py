@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bot.search.ranker import FALLBACK, SIGNALS
+from bot.search.ranker import FALLBACK, SIGNALS, TEXT
 from bot.search.training.asking import Example, signals_of
 
 Floats = npt.NDArray[np.float64]
 
 RIDGE = 0.02  # against the loss of all kinds of question together, each of weight 1
 _LEAST = 1e-9
+_ENOUGH = 50  # judged searches that a signal has to tell apart before it learns from them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,17 @@ def learnable(examples: Sequence[Example]) -> tuple[str, ...]:
         name
         for name in telling
         if sum(_differs(one, SIGNALS.index(name)) for one in examples) >= needed
+    )
+
+
+def taught_by(judged: Sequence[Lesson]) -> tuple[str, ...]:
+    """List the signals of context that people's labels can teach: those with enough of them."""
+    return tuple(
+        name
+        for name in SIGNALS
+        if name not in TEXT
+        and name != "accepted"  # that is what the labels themselves say
+        and sum(float(np.ptp(one.scaled[:, SIGNALS.index(name)])) > 0 for one in judged) >= _ENOUGH
     )
 
 

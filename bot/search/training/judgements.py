@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from bot.search.training.fitting import Lesson
 
 # So many judged queries weigh half of what a kind of question of a folder does.
 _HALF = 100
+_PAST = (Kind.INCIDENT, Kind.POSTMORTEM)  # one search asks for both
+_TOGETHER: Mapping[str, tuple[str, ...]] = {Kind.INCIDENT: _PAST, Kind.POSTMORTEM: _PAST}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +30,32 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What a search was made in: `before` is when its subject began, `without` its incident."""
+
+    before: datetime | None = None
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Asked:
     """One search as it was made; what was said of it by several people is one lesson."""
 
     query: Query
     subject: str
+    kinds: tuple[str, ...]
 
 
-async def judged(labels: Sequence[SearchLabel], search: HybridSearch) -> Judged:
+async def judged(
+    labels: Sequence[SearchLabel],
+    search: HybridSearch,
+    circumstances: Mapping[str, Circumstances] = MappingProxyType({}),
+) -> Judged:
     """Turn labels into lessons, over the documents a running search holds.
+
+    Each search is made again as it was made then: for the same kinds of document,
+    before its subject began and without its own incident (`circumstances`, by
+    subject), and without what people's word alone would put first.
 
     A useful document shall stand out among the candidates; a useless one shall
     not come first. People who disagree cancel each other out, and nobody counts
@@ -43,8 +64,10 @@ async def judged(labels: Sequence[SearchLabel], search: HybridSearch) -> Judged:
     candidates' signals are those of the ranker that search has.
     """
     lessons = []
+    await search.accept({})
     for asked, votes in _votes(labels).items():
-        lesson = await _lesson(asked, votes, search)
+        known = circumstances.get(asked.subject, Circumstances())
+        lesson = await _lesson(asked, votes, search, known)
         if lesson is not None:
             lessons.append(lesson)
     weight = len(lessons) / (len(lessons) + _HALF) / len(lessons) if lessons else 0.0
@@ -74,11 +97,15 @@ def _asked(label: SearchLabel) -> _Asked:
     return _Asked(
         query=Query(text=label.query, names=label.names, services=label.services),
         subject=label.subject,
+        kinds=_TOGETHER.get(label.kind, (label.kind,)),
     )
 
 
-async def _lesson(asked: _Asked, votes: Mapping[str, int], search: HybridSearch) -> Lesson | None:
-    seen = await search.examine(asked.query, kinds=tuple(Kind), without=(asked.subject,))
+async def _lesson(
+    asked: _Asked, votes: Mapping[str, int], search: HybridSearch, known: Circumstances
+) -> Lesson | None:
+    own = (asked.subject, *known.without)  # an incident is not its own past
+    seen = await search.examine(asked.query, kinds=asked.kinds, before=known.before, without=own)
     right = np.array([votes.get(id_, 0) > 0 for id_ in seen.ids], dtype=np.bool_)
     wrong = np.array([votes.get(id_, 0) < 0 for id_ in seen.ids], dtype=np.bool_)
     if not right.any() and not wrong.any():

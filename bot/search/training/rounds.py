@@ -13,7 +13,7 @@ from bot.search.ranker import FALLBACK, Ranker
 from bot.search.training.asking import Example, engine, examples
 from bot.search.training.datasets import Dataset, Question
 from bot.search.training.everyday import common
-from bot.search.training.fitting import Lesson, fit, learnable, lessons
+from bot.search.training.fitting import Lesson, fit, learnable, lessons, taught_by
 
 FOLDS = 5
 # The name all but gives the answer away, so it teaches less than what it goes with.
@@ -101,4 +101,4 @@ async def _fitted(
         seen = await examples(desk, [one for one in questions if one.answerable])
         learned += lessons(seen, VARIANTS)
         heard += seen
-    return fit(learned, learnable(heard))
+    return fit(learned, (*learnable(heard), *taught_by(extra)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.search.encoder import Encoder
-from bot.search.ranker import FALLBACK, Ranker, Trained
+from bot.search.ranker import FALLBACK, Ranker, Trained, to_json
 from bot.search.training.asking import Example
 from bot.search.training.calibrating import (
     Outcome,
@@ -66,6 +66,7 @@ async def train(
         calibrations=calibrate(seen),
         threshold=threshold(claimed, seen),
         trained=_record(datasets, heard),
+        encoder=encoder.model,
     )
     return Training(
         ranker=replace(ranker, name=_named(ranker)), asked=asked, outcomes=seen, claimed=claimed
@@ -91,8 +92,6 @@ def _record(datasets: Sequence[Dataset], heard: Judged) -> tuple[Trained, ...]:
 
 def _named(ranker: Ranker) -> str:
     """Name a ranker by what it is, so that a record of an answer says which one gave it."""
-    content = json.dumps(
-        [dict(sorted(ranker.weights.items())), ranker.common, ranker.threshold], sort_keys=True
-    )
+    content = to_json(replace(ranker, name=""))
     known = "fixed" if ranker.weights == FALLBACK.weights else "trained"
     return f"{known}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

@@ -14,6 +14,8 @@ from bot.domain.alerts import Alert, AlertGroup, AlertStatus, GroupId
 from bot.domain.catalog import Catalog, PastIncident, Service
 from bot.domain.documents import Because, Document, Found, Hit, Kind, Reason
 from bot.domain.errors import NotFound
+from bot.domain.events import IncidentChanged
+from bot.domain.incidents import IncidentId, IncidentStatus
 from bot.domain.messages import Button, Buttons, Form, Part
 from bot.domain.people import Caller, Person, PersonId
 from bot.ledger.subjects import SubjectKeys
@@ -23,6 +25,7 @@ from bot.services.judging import JudgingService
 from bot.storage.sqlite import SqliteDatabase
 from plugins.similar.plugin import Similar, SimilarSettings
 from tests.fakes import NOON, FakeClock, FakeSearch
+from tests.incident_records import INCIDENT
 from tests.storage.opened import opened
 
 DANA = Person(id=PersonId("U1"), name="Dana")
@@ -86,7 +89,7 @@ FOUND = Found(
 class Missing:
     """Has nothing."""
 
-    async def recent(self) -> Sequence[Any]:
+    async def ended(self, *, below: int | None, limit: int) -> Sequence[Any]:
         return ()
 
     async def get(self, id: str) -> Any:
@@ -166,6 +169,13 @@ async def remembering(folder: Path) -> AsyncIterator[Past]:
         plugin = Similar(SimilarSettings(), cast(PluginContext, context))
         await plugin.start()
         yield Past(plugin=plugin, database=database, search=search, groups=groups)
+        await plugin.stop()
+
+
+def reopened(id: str) -> IncidentChanged:
+    """Tell that an incident is worked on again."""
+    incident = replace(INCIDENT, id=IncidentId(id), status=IncidentStatus.INVESTIGATING)
+    return IncidentChanged(id="e", at=NOON, change="investigating", incident=incident)
 
 
 def words_of(form: Form) -> str:

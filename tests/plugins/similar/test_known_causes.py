@@ -12,7 +12,7 @@ import pytest
 from bot.domain.alerts import AlertGroup, GroupId, Severity
 from bot.domain.cards import alert_card
 from bot.domain.documents import Because, Found, Hit, Kind, Reason
-from bot.domain.errors import AlreadyDone, NotFound, Refused
+from bot.domain.errors import NotFound, Refused
 from bot.domain.events import IncidentChanged
 from bot.domain.findings import FindingKind
 from bot.domain.incidents import Incident, IncidentId, IncidentStatus
@@ -247,18 +247,80 @@ async def test_who_is_slower_by_a_moment_is_offered_the_faster_ones(play: Play) 
     assert options(form, "decision") == ["KE-1", DIFFERENT]
 
 
-async def test_a_repeated_submission_does_nothing(play: Play) -> None:
+async def test_a_repeated_submission_is_answered_as_saved_and_does_nothing(play: Play) -> None:
     incident = await play.incident()
     caller = play.stage.by(play.dana)
-    for _ in range(2):
-        try:
-            await play.stage.press(play.plugin, NAMED, by=caller, value=incident, answers=LOCK)
-        except AlreadyDone:
-            break
-        except Refused:  # pragma: no cover
-            pytest.fail("a repetition is no mistake of the person")
+    first, again = [
+        await play.stage.press(play.plugin, NAMED, by=caller, value=incident, answers=LOCK)
+        for _ in range(2)
+    ]
+    assert isinstance(first, Message)
+    assert text_of(again) == text_of(first)
     (known,) = await play.records()
     assert known.version == 1
+
+
+async def test_a_repetition_is_answered_as_saved_after_somebody_added_to_it(play: Play) -> None:
+    incident = await play.incident()
+    await play.submit(NAMED, incident, **LOCK)
+    await play.submit(NAMED, incident, known="KE-1", cause="Only at night.", workaround="Wait.")
+    assert isinstance(await play.submit(NAMED, incident, **LOCK), Message)
+    assert (await play.records())[0].version == 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    ({"workaround": "Kill it."}, {"cause": "A lock stays taken."}, {"title": "Order worker"}),
+)
+async def test_saying_more_than_stands_there_is_no_repetition(
+    play: Play, more: dict[str, str]
+) -> None:
+    incident = await play.incident()
+    await play.submit(NAMED, incident, **LOCK)
+    form = await play.submit(NAMED, incident, **{**LOCK, **more})
+    assert options(form, "decision") == ["KE-1", DIFFERENT]
+
+
+async def test_the_same_account_of_another_incident_is_no_repetition(play: Play) -> None:
+    await play.submit(NAMED, await play.incident(), **LOCK)
+    form = await play.submit(NAMED, await play.incident("Two"), **LOCK)
+    assert options(form, "decision") == ["KE-1", DIFFERENT]
+
+
+@pytest.mark.parametrize("what", ({"guest": True}, {"stranger": True}, {"active": False}))
+async def test_only_members_are_shown_the_forms_that_name_causes(
+    play: Play, what: dict[str, bool]
+) -> None:
+    incident = await play.incident()
+    await play.submit(NAMED, incident, **LOCK)
+    play.dana = replace(play.dana, **what)  # type: ignore[arg-type]  # the fields are all bool
+    pressed: tuple[tuple[str, str, dict[str, str]], ...] = (
+        (CAUSE, incident, {}),
+        (NAMED, incident, LIKE_LOCK),
+        (NAMED, incident, {"known": "KE-1", "cause": "More."}),
+        (DECIDED, incident, {"decision": "KE-1", **LIKE_LOCK}),
+        (DECIDED, incident, {"decision": DIFFERENT, **LIKE_LOCK}),
+        (UNLINK, f"{incident} KE-1", {}),
+        (FIX, "KE-1", {}),
+    )
+    for name, value, answers in pressed:
+        with pytest.raises(Refused, match="Only full members of this workspace"):
+            await play.submit(name, value, **answers)
+    with pytest.raises(Refused, match="Only full members of this workspace"):
+        await play.type("cause")
+    assert [known.version for known in await play.records()] == [1]
+
+
+async def test_strangers_read_no_causes_and_guests_do(play: Play) -> None:
+    await play.submit(NAMED, await play.incident(), **LOCK)
+    play.dana = replace(play.dana, guest=True)
+    assert "struck once" in text_of(await play.type("known")).lower()
+    play.dana = replace(play.dana, stranger=True)
+    for typed in ("known", "known KE-1", "known KE-9", "known what"):
+        with pytest.raises(Refused, match="people of this workspace only"):
+            await play.type(typed)
+    with pytest.raises(Refused, match="people of this workspace only"):
+        await play.press(SHOW, "KE-1")
 
 
 async def test_a_wrong_link_can_be_taken_back_where_it_was_made(play: Play) -> None:
@@ -422,7 +484,7 @@ async def test_an_alert_that_is_surely_a_known_error_says_so_with_its_reason(pla
     play.finds("KE-1", 0.87)
     finding = await play.known.finding(group)
     assert finding is not None
-    assert (finding.value, finding.confidence, finding.model) == ("KE-1", 0.87, "ranker-1")
+    assert (finding.value, finding.confidence, finding.model) == ("KE-1", None, "ranker-1")
     assert finding.evidence[0].label == "same alert name"
     assert play.stage.search.asked[-1].names == ("CheckoutHighErrorRate",)
 
@@ -457,6 +519,34 @@ async def test_the_search_has_them_all_after_a_start_by_the_names_of_their_alert
     documents = play.stage.search.documents
     assert sorted(documents) == ["KE-1", "KE-2"]
     assert documents["KE-1"].names == ("OrdersStuck",)
+
+
+async def test_names_of_alerts_that_join_an_incident_later_are_learned_within_a_minute(
+    play: Play,
+) -> None:
+    group = await play.stage.fire(alert("OrdersStuck"))
+    await play.submit(NAMED, await play.incident(group=group.id), **LOCK)
+    documents = play.stage.search.documents
+    joined = await play.stage.fire(alert("OrdersStuck"), alert("QueueFull"))
+    assert joined.id == group.id
+    await play.known.finding(joined)
+    assert documents["KE-1"].names == ("OrdersStuck",)  # names are not read for each alert
+    play.stage.clock.advance(seconds=60)
+    await play.known.finding(joined)
+    assert set(documents["KE-1"].names) == {"OrdersStuck", "QueueFull"}
+    assert (await play.records())[0].version == 1
+
+
+async def test_the_search_is_given_only_what_changed(play: Play) -> None:
+    group = await play.stage.fire(alert("OrdersStuck"))
+    await play.submit(NAMED, await play.incident(group=group.id), **LOCK)
+    await play.submit(NAMED, await play.incident("Two"), **CERTIFICATE)
+    play.stage.search.documents.clear()
+    play.stage.clock.advance(seconds=3600)
+    await play.known.finding(group)
+    assert play.stage.search.documents == {}
+    await play.submit(NAMED, await play.incident("Three"), known="KE-2")
+    assert list(play.stage.search.documents) == ["KE-2"]
 
 
 async def test_another_bot_hears_of_it_by_the_event_or_when_it_next_asks(play: Play) -> None:

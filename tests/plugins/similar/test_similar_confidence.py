@@ -50,6 +50,23 @@ async def test_a_hit_that_is_not_sure_is_not_shown_however_well_its_words_agree(
     assert "from 60% on" in finding.detail
 
 
+async def test_a_hit_of_the_same_name_is_claimed_without_a_number(past: Past) -> None:
+    named = replace(FOUND.hits[0], signals={"name": 1.0})
+    past.finds(hits=(named, *FOUND.hits[1:]))
+    finding = await only(past)
+    assert (finding.value, finding.confidence) == ("EX-1", None)
+    past.finds(confidence=0.35)
+    finding = await only(past)
+    assert finding.claim == "No similar incident found"
+    assert "EX-1 (Title of EX-1), goes by the same name" in finding.detail
+    assert "%" not in finding.detail
+
+
+async def test_a_name_that_does_not_agree_takes_no_number_away(past: Past) -> None:
+    past.finds(hits=(replace(FOUND.hits[0], signals={"name": 0.0, "words": 3.0}),))
+    assert (await only(past)).confidence == 0.84
+
+
 async def test_exactly_at_the_threshold_it_is_shown(past: Past) -> None:
     past.finds(confidence=0.6)
     assert (await only(past)).confidence == 0.6

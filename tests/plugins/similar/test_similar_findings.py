@@ -100,9 +100,6 @@ class KnownErrors:
     async def all(self) -> Sequence[Any]:
         return ()
 
-    async def of(self, id: str) -> Sequence[Any]:
-        return ()
-
 
 class Records:
     """The services the plugin reads from, in memory."""
@@ -110,8 +107,8 @@ class Records:
     def __init__(self, incidents: Sequence[Incident] = ()) -> None:
         self.incidents = incidents
 
-    async def recent(self) -> Sequence[Incident]:
-        return self.incidents
+    async def ended(self, *, below: int | None, limit: int) -> Sequence[Incident]:
+        return [i for i in self.incidents if not i.status.open and below is None]
 
     async def get(self, id: str) -> Any:
         if id == "g-old":

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.documents import Acceptance, Because, Found, Outcome, Reason
+from bot.domain.documents import Acceptance, Because, Found, Hit, Kind, Outcome, Reason
 from bot.domain.errors import AlreadyDone, NotFound, Refused
 from bot.domain.messages import ChannelName, FieldErrors, Form, Link, SelectField, TextField
 from bot.domain.objections import REASONS
 from bot.domain.people import BOT, ChannelId
 from bot.ports import Judgement
-from plugins.similar.stories import Story
+from plugins.similar.stories import Story, told
 from plugins.similar.views import (
     BECAUSE,
     OTHERS,
@@ -42,6 +42,7 @@ from tests.plugins.similar.past import (
     buttons_of,
     hit,
     remembering,
+    reopened,
     words_of,
 )
 
@@ -188,7 +189,8 @@ async def test_words_are_searched_in_place_and_judged_as_what_was_searched(past:
     found = await past.press(SEARCH, form.value, words="  certificate   expired ")
     words = words_of(found)
     assert "for “certificate expired”" in words
-    assert "No similar incident found: the nearest is the same with a probability of 20%" in words
+    assert "has not been measured" in words
+    assert "%" not in words  # what was measured are alerts, not a person's words
     assert "EX-2" in words
     (box,) = found.fields
     assert isinstance(box, TextField)
@@ -210,6 +212,12 @@ async def test_an_empty_search_says_so_and_a_vain_one_too(past: Past) -> None:
     )
 
 
+async def test_a_search_that_is_not_sure_says_how_unsure(past: Past) -> None:
+    past.finds(confidence=0.2)
+    words = words_of(await shown(past))
+    assert "No similar incident found: the nearest is the same with a probability of 20%" in words
+
+
 async def test_without_a_calibration_no_probability_is_claimed(past: Past) -> None:
     past.finds(confidence=None)
     words = words_of(await shown(past))
@@ -219,10 +227,42 @@ async def test_without_a_calibration_no_probability_is_claimed(past: Past) -> No
 
 async def test_an_incident_that_is_open_again_is_left_out(past: Past) -> None:
     past.finds(hits=(hit("INC-9", "same alert name"), *FOUND.hits))
-    assert "INC-9" not in words_of(await shown(past))
+    words = words_of(await shown(past))
+    assert "INC-9" not in words
+    assert "%" not in words  # the probability was that of INC-9
     value = Asked(subject="g1", document="INC-9").value
     with pytest.raises(NotFound, match="not a past one"):
         await past.press(USELESS, value)
+
+
+async def test_a_probability_is_not_handed_on_to_the_next_while_a_view_is_read(
+    past: Past,
+) -> None:
+    button = buttons_of(await shown(past), "Useful")[1]
+    await past.plugin.on_incident(reopened("EX-1"))
+    words = words_of(await past.press(USEFUL, button.value))
+    assert "EX-1" not in words
+    assert "EX-2" in words
+    assert "%" not in words
+
+
+@pytest.mark.parametrize("confidence", (0.84, 0.2))
+@pytest.mark.parametrize(
+    "first",
+    (
+        replace(FOUND.hits[0], signals={"name": 1.0}),
+        replace(FOUND.hits[0], document=replace(FOUND.hits[0].document, kind=Kind.KNOWN_ERROR)),
+    ),
+)
+async def test_no_number_is_shown_for_evidence_that_nobody_has_measured(
+    first: Hit, confidence: float
+) -> None:
+    found = replace(FOUND, hits=(first, *FOUND.hits[1:]), confidence=confidence)
+    only = Shown(hit=first, story=told(PAGES[0]))
+    words = words_of(similar_view(Asked(subject="g1"), [only], found=found, searched=1, now=NOON))
+    assert "EX-1" in words
+    assert "has not been measured" in words
+    assert "%" not in words
 
 
 @pytest.mark.parametrize("value", ("", "g1", "g1|3|EX-1", "g1|many|EX-1|", "nobody|3|EX-1|"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,9 +71,9 @@ def test_cross_validated_claims_hold() -> None:
     assert error < 0.06
 
 
-def test_an_agreeing_name_speaks_for_itself_without_data() -> None:
+def test_what_the_data_never_shows_changes_no_claim() -> None:
     found = curve(seen(300))
-    assert probability(found, {"lead": 1, "name": 1}) > probability(found, {"lead": 1})
+    assert probability(found, {"lead": 1, "name": 1}) == probability(found, {"lead": 1})
 
 
 def test_a_kind_with_little_data_has_the_curve_of_all() -> None:
@@ -126,4 +127,11 @@ def test_the_most_demanding_kind_decides_and_without_data_it_is_a_half() -> None
     both = threshold([*claimed, *claimed], [*runbooks, *incidents])
     assert both == threshold(claimed, runbooks) > threshold(claimed, incidents)
     assert threshold([], []) == 0.5
-    assert threshold([0.1] * 500, runbooks) == 0.5  # never right often enough
+    assert threshold([0.1] * 500, runbooks) == 1.0  # never right often enough
+
+
+def test_a_kind_that_is_never_right_often_enough_is_not_shown_by_another_s_threshold() -> None:
+    half, all_right = seen(200), seen(50, kind="incident")
+    wrong = [replace(one, right=number % 2 == 0) for number, one in enumerate(half)]
+    right = [replace(one, right=True) for one in all_right]
+    assert threshold([0.6] * 200 + [0.6] * 50, [*wrong, *right]) == 1.0

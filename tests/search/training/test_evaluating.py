@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bot.domain.documents import Kind
 from bot.search.ranker import FALLBACK, SIGNALS, Calibration, Ranker, Trained
 from bot.search.training.asking import Answer, NoMeaning, OnceEncoder, engine
 from bot.search.training.datasets import Dataset, Question, read
@@ -19,7 +20,7 @@ from tests.search.training.folders import dead, document, folder, query
 
 SURE = replace(
     FALLBACK,
-    calibrations={"": Calibration(intercept=-2, coefficients={"coverage": 5.0})},
+    calibrations=dict.fromkeys(Kind, Calibration(intercept=-2, coefficients={"coverage": 5.0})),
 )
 
 

@@ -56,7 +56,8 @@ async def test_a_ranker_can_be_read_back_and_says_what_it_was_trained_on(
     assert [one.name for one in ranker.trained] == ["books", "incidents"]
     assert [one.sha256 for one in ranker.trained] == [each.sha256 for each in datasets]
     assert ranker.calibrations["runbook"].knots or ranker.calibrations["runbook"].coefficients
-    assert 0 < ranker.threshold < 1
+    assert 0 < ranker.threshold <= 1
+    assert ranker.encoder == "words"
     assert ranker.name.startswith("trained-")
 
 
