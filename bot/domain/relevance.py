@@ -82,11 +82,14 @@ def worth_showing(found: Found, names: Sequence[str]) -> tuple[Hit, ...]:
     """Return the hits that may be shown to somebody who did not ask, best first.
 
     Where the search is sure of its first hit, those after it may be shown as
-    well; where it is calibrated and not sure, none. `names` are those of the
+    well; where it is calibrated and not sure, only what the same alert of the
+    same service speaks for, which no calibration saw. `names` are those of the
     alert, for the rule that stands in while nothing is calibrated.
     """
+    if found.sure:
+        return found.hits
     if found.confidence is not None:
-        return found.hits if found.sure else ()
+        return tuple(hit for hit in found.hits if vouched(hit))
     names = names or ("",)
     return tuple(hit for hit in found.hits if any(convincing(hit, name) for name in names))
 
@@ -101,6 +104,11 @@ def reasons(hit: Hit, *, told: Collection[Because] = ()) -> tuple[str, ...]:
         return tuple(dict.fromkeys(left))
     words = ", ".join(telling(hit) or hit.matched)
     return (f"shares the words {words}" if words else "close in meaning",)
+
+
+def vouched(hit: Hit) -> bool:
+    """Say whether a hit is about the same alert of the same service."""
+    return all(hit.signals.get(signal, 0.0) > 0 for signal in ("name", "service"))
 
 
 def named(found: Found) -> bool:

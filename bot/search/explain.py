@@ -36,8 +36,8 @@ def reasons(
 ) -> tuple[Reason, ...]:
     """Return the reasons, the most telling first; `tells` says whether sharing a word does."""
     told = (
-        _name(related.names),
-        _words([word for word in matched if tells(word)]),
+        _name(related.names, document.names),
+        _words([word for word in matched if tells(word) and word not in related.names]),
         _meaning(cosine),
         _service(related.services),
         Reason(because=Because.DEPENDENCY, text=related.dependency) if related.dependency else None,
@@ -49,8 +49,11 @@ def reasons(
     return tuple(reason for reason in told if reason is not None)
 
 
-def _name(names: Collection[str]) -> Reason | None:
-    return Reason(because=Because.NAME, text="same alert name") if names else None
+def _name(names: Collection[str], own: Collection[str]) -> Reason | None:
+    if not names:
+        return None
+    text = "same alert name" if set(names) & set(own) else f"tells of {', '.join(sorted(names))}"
+    return Reason(because=Because.NAME, text=text)
 
 
 def _words(telling: Sequence[str]) -> Reason | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from bot.search.questions import Asked, Reader
 from bot.search.ranker import SIGNALS, Matrix, Ranker, Scores
 from bot.search.rows import Documents, Mask
 from bot.search.sections import sections
-from bot.search.signals import matrix, scaled
+from bot.search.signals import column, matrix, named, scaled
 from bot.search.surroundings import Topology, acceptance, outcome, recency
 from bot.search.terms import TermTable
 from bot.search.tokens import Splitter
@@ -281,23 +281,36 @@ class Index:
         """Return the signals that are not in the text; what the query lacks costs nothing."""
         query, documents = asked.query, [self._documents[row] for row in rows]
         names, services, named = set(query.names), set(query.services), asked.entities
-        columns = {"outcome": _column(outcome(d.outcome) for d in documents)}
+        columns = {"outcome": column(outcome(d.outcome) for d in documents)}
         if names:
-            columns["name"] = _column(not names.isdisjoint(d.names) for d in documents)
+            columns["name"] = column(bool(self._names(row, names)) for row in rows)
         if services:
-            columns["service"] = _column(not services.isdisjoint(d.services) for d in documents)
+            columns["service"] = column(not services.isdisjoint(d.services) for d in documents)
         if asked.around:
-            columns["dependency"] = _column(self._hops(d, asked) for d in documents)
+            columns["dependency"] = column(self._hops(d, asked) for d in documents)
         if named:
             shared = (len(named & self._entities.get(row, _NOTHING)) for row in rows)
-            columns["entity"] = _column(1 - 0.5**count for count in shared)
+            columns["entity"] = column(1 - 0.5**count for count in shared)
         if query.at is not None:
-            columns["recent"] = _column(recency(d.created_at, query.at) for d in documents)
+            columns["recent"] = column(recency(d.created_at, query.at) for d in documents)
         if self._acceptances:
             known = self._acceptances
-            columns["accepted"] = _column(acceptance(known.get(d.id)) for d in documents)
+            columns["accepted"] = column(acceptance(known.get(d.id)) for d in documents)
         nothing = np.zeros(len(rows), dtype=np.float32)
         return {name: columns.get(name, nothing) for name in _CONTEXT}
+
+    def _names(self, row: int, names: Collection[str]) -> frozenset[str]:
+        """Return which names a document goes by, or tells of in its text.
+
+        A name that is a plain word is not looked for in texts.
+        """
+        own = self._documents[row].names
+        terms = {name: self._splitter.terms(name) for name in names}
+        return frozenset(
+            name
+            for name, parts in terms.items()
+            if name in own or (len(parts) > 1 and self._words.holds(row, parts[0]))
+        )
 
     def _ranked(
         self, rows: Rows, scores: Scores, words: Scores, compared: Comparison | None
@@ -315,7 +328,7 @@ class Index:
         document, query = self._documents[row], asked.query
         services = set(document.services) & set(query.services)
         return Related(
-            names=set(document.names) & set(query.names),
+            names=self._names(row, query.names),
             services=services,
             dependency="" if services else self._dependency(document, asked),
             entities=self._entities.get(row, frozenset()) & asked.entities,
@@ -353,7 +366,7 @@ class Index:
     def _hit(self, pool: _Pool, position: int, asked: Asked) -> Hit:
         """Say what was found and why."""
         row = int(pool.rows[position])
-        document, signals = self._documents[row], _named(pool.raw[position])
+        document, signals = self._documents[row], named(pool.raw[position])
         cosine = signals.get("cosine")
         text, heading = self._nearest_text(pool, position, document)
         matched = self._matched(row, asked.spelled)
@@ -423,19 +436,6 @@ def _best(scores: Scores, count: int, created: npt.NDArray[np.float64]) -> Rows:
     youngest = equal[np.argsort(-created[equal], kind="stable")[: count - len(above)]]
     best: Rows = np.sort(np.concatenate([above, youngest])).astype(np.int64)
     return best
-
-
-def _column(values: Iterable[float]) -> npt.NDArray[np.float32]:
-    return np.fromiter(values, dtype=np.float32)
-
-
-def _named(values: npt.NDArray[np.float32]) -> dict[str, float]:
-    """Return the known signals by name."""
-    return {
-        name: float(value)
-        for name, value in zip(SIGNALS, values, strict=True)
-        if not math.isnan(value)
-    }
 
 
 def _chunks(document: Document) -> list[Chunk]:

@@ -28,7 +28,7 @@ SIGNALS = (
     "gist",  # the same over the chunks that say what it is about
     "cosine",  # plain cosine of the best chunk
     "title",  # share of the title's terms, by rarity, that the query has
-    "name",  # 1 where an exact name agrees
+    "name",  # 1 where an exact name agrees, or stands in the text
     "service",  # 1 where a service agrees
     "dependency",  # 1/hops to a service that is concerned
     "entity",  # shared hosts, error codes and versions, 1 for the first, less for more

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,20 @@ def scaled(raw: Matrix) -> Matrix:
         if name in RELATIVE:
             weighable[:, column] = _standard(raw[:, column])
     return np.nan_to_num(weighable, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def column(values: Iterable[float]) -> npt.NDArray[np.float32]:
+    """Return one signal of all candidates."""
+    return np.fromiter(values, dtype=np.float32)
+
+
+def named(values: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Return the known signals by name."""
+    return {
+        name: float(value)
+        for name, value in zip(SIGNALS, values, strict=True)
+        if not math.isnan(value)
+    }
 
 
 def _standard(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -134,3 +134,5 @@ def test_an_exact_name_is_told_from_what_was_measured() -> None:
     assert not named(replace(found, hits=(hit(),)))
     assert not named(Found())
     assert worth_showing(found, ("Full",)) == ()
+    vouched = replace(one, signals={"name": 1.0, "service": 1.0})
+    assert worth_showing(replace(found, hits=(hit(), vouched)), ("Full",)) == (vouched,)

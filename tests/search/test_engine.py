@@ -764,3 +764,14 @@ async def test_stopping_while_documents_are_put_ends_both(build: Build) -> None:
         await search.stop()
         (outcome,) = await asyncio.gather(putting, return_exceptions=True)
     assert isinstance(outcome, RuntimeError | asyncio.CancelledError)
+
+
+async def test_a_name_that_stands_in_the_text_is_an_exact_name(search: HybridSearch) -> None:
+    """A post-mortem tells which alert fired; a plain word is no name to look for in texts."""
+    await search.put([document("a", "At noon DiskFull fired. The disk was full.")])
+    found = await search.find(Query(text="the disk", names=("DiskFull",)), kinds=ALL, limit=1)
+    assert found.hits[0].signals["name"] == 1
+    assert found.hits[0].reasons[0].text == "tells of DiskFull"
+    assert all("DiskFull" not in reason.text for reason in found.hits[0].reasons[1:])
+    found = await search.find(Query(text="the disk", names=("Disk",)), kinds=ALL, limit=1)
+    assert found.hits[0].signals["name"] == 0
