@@ -35,7 +35,8 @@ def texts(found: tuple[Reason, ...]) -> list[str]:
 
 def test_all_reasons_are_told_the_most_telling_first() -> None:
     document = Document(
-        id="a", kind="incident", title="", text="", names=("DiskFull",), created_at=NOW - timedelta(days=3),
+        id="a", kind="incident", title="", text="", names=("DiskFull",),
+        created_at=NOW - timedelta(days=3),
         outcome=Outcome.WORKED,
     )  # fmt: skip
     related = Related(
