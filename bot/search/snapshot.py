@@ -72,7 +72,7 @@ def load(path: Path, model: str, dimension: int) -> Snapshot | None:
     try:
         return _parsed(path.read_bytes(), model, dimension)
     except FileNotFoundError:
-        logger.info("no vectors at %s yet", path)
+        logger.debug("no vectors at %s yet", path)
     except (OSError, _Unfit) as error:
         logger.warning("the vectors at %s are not used: %s", path, error)
     return None

@@ -103,7 +103,7 @@ def test_a_file_that_is_sealed_but_unfit_is_not_used(
 
 def test_the_log_names_every_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "vectors"
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     assert load(path, MODEL, 8) is None
     assert "no vectors" in caplog.messages[-1]
     save(path, MODEL, snapshot(3))
