@@ -53,14 +53,20 @@ def order(manager: Manager, verb: str, name: str) -> None:
             fail(f"Failed to {verb} {name}: Unit {name} not found.", 5)
         if manager.is_on("denied"):
             fail(f"Failed to {verb} {name}: Interactive authentication required.")
-        units[name]["Job"] = "4711"
+    taken, take = os.pipe()
     if os.fork() == 0:
+        # A client that is killed takes along what is of its group, so the job is
+        # enqueued by one that is not: it is there and will be done, or neither.
         os.setsid()
+        manager.set(name, Job="4711")
+        os.close(take)
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(nothing, number)
         job(manager, verb, name)
         os._exit(0)
+    os.close(take)
+    os.read(taken, 1)
     while manager.get(name)["Job"]:
         time.sleep(0.005)
     if manager.get(name)["ActiveState"] == "failed" and verb != "stop":

@@ -77,8 +77,9 @@ class UnitSubject(Subject):
 
     @override
     async def settle(self) -> None:
-        while self.manager.busy():  # noqa: ASYNC110  # the manager is another process
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while self.manager.busy():  # noqa: ASYNC110  # the manager is another process
+                await asyncio.sleep(0.01)
 
     @override
     def left(self) -> Sequence[str]:
