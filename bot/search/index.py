@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,8 @@ class Index:
             self._without_vectors.discard(row)
             for key in self._keyed.pop(row, ()):
                 self._keys[key].discard(row)
+                if not self._keys[key]:
+                    del self._keys[key]
 
     def place(self, dependencies: Dependencies) -> None:
         """Learn which services need which."""
@@ -280,10 +282,10 @@ class Index:
     def _context(self, asked: Asked, rows: Sequence[int]) -> dict[str, npt.NDArray[np.float32]]:
         """Return the signals that are not in the text; what the query lacks costs nothing."""
         query, documents = asked.query, [self._documents[row] for row in rows]
-        names, services, named = set(query.names), set(query.services), asked.entities
+        services, named = set(query.services), asked.entities
         columns = {"outcome": column(outcome(d.outcome) for d in documents)}
-        if names:
-            columns["name"] = column(bool(self._names(row, names)) for row in rows)
+        if asked.names:
+            columns["name"] = column(bool(self._names(row, asked.names)) for row in rows)
         if services:
             columns["service"] = column(not services.isdisjoint(d.services) for d in documents)
         if asked.around:
@@ -299,17 +301,16 @@ class Index:
         nothing = np.zeros(len(rows), dtype=np.float32)
         return {name: columns.get(name, nothing) for name in _CONTEXT}
 
-    def _names(self, row: int, names: Collection[str]) -> frozenset[str]:
+    def _names(self, row: int, names: Mapping[str, str]) -> frozenset[str]:
         """Return which names a document goes by, or tells of in its text.
 
         A name that is a plain word is not looked for in texts.
         """
         own = self._documents[row].names
-        terms = {name: self._splitter.terms(name) for name in names}
         return frozenset(
             name
-            for name, parts in terms.items()
-            if name in own or (len(parts) > 1 and self._words.holds(row, parts[0]))
+            for name, term in names.items()
+            if name in own or (term and self._words.holds(row, term))
         )
 
     def _ranked(
@@ -328,7 +329,7 @@ class Index:
         document, query = self._documents[row], asked.query
         services = set(document.services) & set(query.services)
         return Related(
-            names=self._names(row, query.names),
+            names=self._names(row, asked.names),
             services=services,
             dependency="" if services else self._dependency(document, asked),
             entities=self._entities.get(row, frozenset()) & asked.entities,

@@ -23,7 +23,8 @@ class Asked:
     """A query, read.
 
     `weights` says what each term counts, `spelled` how the known ones were
-    typed, the rarest first; `around` the services nearby, by hops.
+    typed, the rarest first; `around` the services nearby, by hops. `names` maps
+    each name to the term it is as a whole, "" for a plain word.
     """
 
     query: Query
@@ -31,6 +32,7 @@ class Asked:
     spelled: Mapping[str, str]
     entities: frozenset[str]
     around: Mapping[str, int]
+    names: Mapping[str, str]
 
 
 class Reader:
@@ -57,6 +59,7 @@ class Reader:
             spelled=self._spelled(text, rarity),
             entities=entities(text),
             around=topology.around(query.services),
+            names={name: self._whole(name) for name in query.names},
         )
 
     def tells(self, word: str) -> bool:
@@ -65,6 +68,11 @@ class Reader:
             return False
         terms = self._splitter.terms(word)
         return any(self._common.get(term, 0.0) < _EVERYDAY for term in terms)
+
+    def _whole(self, name: str) -> str:
+        """Return the term of a name of several parts, which comes before those of its parts."""
+        terms = self._splitter.terms(name)
+        return terms[0] if len(terms) > 1 else ""
 
     def _spelled(self, text: str, rarity: Callable[[str], float]) -> dict[str, str]:
         """Map the known terms to how they were first typed, the rarest first."""
