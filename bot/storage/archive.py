@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.domain.audits import Verdict
 from bot.domain.errors import NotFound
@@ -21,7 +21,9 @@ T = TypeVar("T")
 class StoredArchive:
     """Reads the last committed state; each question is a view of its own.
 
-    `looking` opens a view, in the thread that asks.
+    `looking` opens a view, in the thread that asks. Whoever closes the database
+    waits for `finish` first: a question whose asker gave up is still being
+    answered, and its connection would outlive the database.
     """
 
     def __init__(
@@ -29,6 +31,12 @@ class StoredArchive:
     ) -> None:
         self._looking = looking
         self._privacy = privacy
+        self._asked: set[asyncio.Task[Any]] = set()
+
+    async def finish(self) -> None:
+        """Wait for the questions that are still being answered, to nobody perhaps."""
+        while self._asked:
+            await asyncio.wait(self._asked)
 
     async def size(self) -> int:
         """Return the number of entries."""
@@ -90,7 +98,15 @@ class StoredArchive:
         return await self._ask(lambda look: ledger.check(look, self._privacy))
 
     async def _ask(self, question: Callable[[Look], T]) -> T:
-        return await asyncio.to_thread(self._answer, question)
+        asked = asyncio.create_task(asyncio.to_thread(self._answer, question))
+        self._asked.add(asked)
+        asked.add_done_callback(self._answered)
+        return await asyncio.shield(asked)
+
+    def _answered(self, asked: asyncio.Task[Any]) -> None:
+        self._asked.discard(asked)
+        if not asked.cancelled():
+            asked.exception()  # nobody may be left to be told
 
     def _answer(self, question: Callable[[Look], T]) -> T:
         with self._looking() as look:

@@ -59,6 +59,7 @@ class PostgresDatabase(GroupCommit):
         self._opened: PostgresWriter | None = None
         self._readers: Readers | None = None
         self._looks = Looks(url)
+        self._archive = StoredArchive(self._looks.look, privacy)
 
     def open(self) -> None:
         """Bring the schema up to date; connections are made when they are needed.
@@ -93,6 +94,7 @@ class PostgresDatabase(GroupCommit):
     async def close(self) -> None:
         """Finish the commits under way and let go of every connection."""
         await self.finish()
+        await self._archive.finish()
         if self._opened is not None and self._readers is not None:
             await self._opened.close()
             await self._readers.close()
@@ -122,7 +124,7 @@ class PostgresDatabase(GroupCommit):
     @property
     def archive(self) -> StoredArchive:
         """Return the ledger as it stands, to be read and proven."""
-        return StoredArchive(self._looks.look, self._privacy)
+        return self._archive
 
     @override
     def _over(self, rows: Rows) -> StoredTransaction:

@@ -65,6 +65,7 @@ class SqliteDatabase(GroupCommit):
         self._path = path
         self._opened: Writer | None = None
         self._reading = reading_engine(path)
+        self._archive = StoredArchive(self._looking, privacy)
 
     def open(self) -> None:
         """Create the file if need be and bring its schema up to date."""
@@ -76,6 +77,7 @@ class SqliteDatabase(GroupCommit):
     async def close(self) -> None:
         """Finish the commits under way and let go of the file."""
         await self.finish()
+        await self._archive.finish()
         if self._opened is not None:
             self._opened.close()
         self._reading.dispose()
@@ -94,7 +96,7 @@ class SqliteDatabase(GroupCommit):
     @property
     def archive(self) -> StoredArchive:
         """Return the ledger as it stands, to be read and proven."""
-        return StoredArchive(self._looking, self._privacy)
+        return self._archive
 
     @contextmanager
     def _looking(self) -> Iterator[Look]:

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from bot.domain.audits import Verdict
 from bot.domain.errors import Unreadable
 from bot.domain.ledger import Entry
 from bot.ledger.subjects import SubjectKeys
+from bot.storage import ledger
+from bot.storage.rows import Look
 from bot.storage.sqlite import SqliteDatabase, verify_file
 from bot.storage.sqlite import read_entries as entries_of
 from tests.fakes import NOON, FakeClock
@@ -47,6 +50,11 @@ asyncio.run(main())
 def checked(path: Path) -> Verdict:
     """Verify a database with the keys that stand beside it."""
     return verify_file(path, SubjectKeys(path.parent / "keys"))
+
+
+def files_of_databases(folder: Path) -> list[str]:
+    """Name what lies there of databases, logs that somebody still reads among them."""
+    return sorted(file.name for file in folder.glob("*.db*"))
 
 
 def read_entries(path: Path, *, incident: str, last: int) -> Any:
@@ -84,6 +92,32 @@ async def test_fifty_at_once_leave_one_tree(store: Store) -> None:
     await asyncio.gather(*(append(n) for n in range(50)))
     verdict = await store.archive.verify()
     assert (verdict.ok, verdict.entries) == (True, 100)
+
+
+async def test_a_question_nobody_waits_for_does_not_outlive_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer, size_of = threading.Event(), threading.Event(), ledger.size_of
+
+    def slow(look: Look) -> int:
+        size = size_of(look)
+        asked.set()
+        assert answer.wait(20)
+        return size
+
+    monkeypatch.setattr(ledger, "size_of", slow)
+    async with opened(tmp_path) as database:
+        asking = asyncio.create_task(database.archive.size())
+        assert await asyncio.to_thread(asked.wait, 20)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        closing = asyncio.create_task(database.close())
+        done, _ = await asyncio.wait([closing], timeout=0.05)
+        assert not done
+        answer.set()
+        await closing
+    assert files_of_databases(tmp_path) == ["tocsin.db"]
 
 
 async def test_entries_of_one_transaction_are_neighbours(store: Store) -> None:
