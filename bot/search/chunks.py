@@ -3,9 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
+from bot.domain.documents import Document
 from bot.search.sections import sections
 from bot.search.tokens import spaced
+
+LONGEST_TEXT = 200_000  # characters of a document that are read
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _HEADING = re.compile(r"#{1,6}\s|```[^`]*$|~~~")
@@ -16,17 +20,32 @@ _PASSAGE_LENGTH = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """One piece of a document: `text` as the encoder reads it, `plain` as a person does.
+class Piece:
+    """One piece of a document as a person reads it.
 
     `heading` is what it stands under; `gist` says whether it tells what the
     document is about.
     """
 
-    text: str
     plain: str
     heading: str
     gist: bool
+
+
+_NO_PROSE = Piece(plain="", heading="", gist=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk(Piece):
+    """A piece that has vectors; `text` is what the encoder reads."""
+
+    text: str
+
+
+def chunks_of(document: Document) -> list[Chunk]:
+    """Cut a document; the same document is always cut alike."""
+    title = document.title or " ".join(document.names)
+    return document_chunks(title, document.text[:LONGEST_TEXT])
 
 
 def document_chunks(title: str, text: str) -> list[Chunk]:
@@ -35,13 +54,22 @@ def document_chunks(title: str, text: str) -> list[Chunk]:
     Without any prose the title alone is the one chunk. At most 64 are made:
     what stands behind some five thousand words is still found by the words.
     """
-    made: list[Chunk] = []
-    for section in sections(text):
-        for piece in chunks(section.text):
-            made.append(_chunk(title, piece, heading=section.heading, gist=section.gist))
-            if len(made) == _CHUNKS_PER_DOCUMENT:
-                return made
-    return made or [_chunk(title, "", heading="", gist=True)]
+    pieces = list(islice(_pieces(text), _CHUNKS_PER_DOCUMENT)) or [_NO_PROSE]
+    begin = spaced(title)
+    return [
+        Chunk(
+            text=f"{begin}. {spaced(piece.plain)}".strip(". "),
+            plain=piece.plain,
+            heading=piece.heading,
+            gist=piece.gist,
+        )
+        for piece in pieces
+    ]
+
+
+def piece_at(number: int, text: str) -> Piece:
+    """Return the piece that a text's chunk of some number is made of, cutting no further."""
+    return next(islice(_pieces(text), number, None), _NO_PROSE)
 
 
 def chunks(text: str) -> list[str]:
@@ -51,21 +79,21 @@ def chunks(text: str) -> list[str]:
     the beginning does. Pieces of 120 words measured worse on most development
     sets.
     """
-    pieces: list[str] = []
+    return list(islice(_cut(text), _CHUNKS_PER_DOCUMENT))
+
+
+def _cut(text: str) -> Iterator[str]:
     current: list[str] = []
     words = 0
     for sentence in _fitting_sentences(text):
         length = sentence.count(" ") + 1
         if current and words + length > _WORDS_PER_CHUNK:
-            pieces.append(" ".join(current))
-            if len(pieces) == _CHUNKS_PER_DOCUMENT:
-                return pieces
+            yield " ".join(current)
             current, words = [], 0
         current.append(sentence)
         words += length
     if current:
-        pieces.append(" ".join(current))
-    return pieces
+        yield " ".join(current)
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -88,9 +116,10 @@ def passage(text: str, *, weigh: Callable[[str], float]) -> str:
     return (cut[: cut.rfind(" ")] if " " in cut else cut) + "…"
 
 
-def _chunk(title: str, piece: str, *, heading: str, gist: bool) -> Chunk:
-    text = f"{spaced(title)}. {spaced(piece)}".strip(". ")
-    return Chunk(text=text, plain=piece, heading=heading, gist=gist)
+def _pieces(text: str) -> Iterator[Piece]:
+    for section in sections(text):
+        for plain in _cut(section.text):
+            yield Piece(plain=plain, heading=section.heading, gist=section.gist)
 
 
 def _fitting_sentences(text: str) -> Iterator[str]:

@@ -26,6 +26,7 @@ EVIDENCE = (
 
 _RUNNERS_UP = 5
 _TEXT = [SIGNALS.index(name) for name in ("words", "gist_words", "tfidf", "cosine")]
+_ALIKE = 1e-3  # of a signal, and as much of its size
 _WIDEST = 8.0  # a lead beyond it says no more
 
 
@@ -54,8 +55,8 @@ def evidence(
         return 0.0 if math.isnan(value) else value
 
     alike = _twins(raw, first)
-    rest = (float(scores[position]) for position in order[1:] if not alike[position])
-    others = sorted(rest, reverse=True)[: _RUNNERS_UP - 1]
+    rest = np.array(order[1:], dtype=np.intp)
+    others = np.sort(scores[rest[~alike[rest]]])[::-1][: _RUNNERS_UP - 1].tolist()
     top = float(scores[first])
     by_words, by_meaning = raw[:, column["words"]], raw[:, column["meaning"]]
     agreed = (at("words") > 0 and _best(by_words, first), _best(by_meaning, first))
@@ -81,7 +82,8 @@ def _best(values: npt.NDArray[np.float32], position: int) -> bool:
 def _twins(raw: npt.NDArray[np.float32], position: int) -> npt.NDArray[np.bool_]:
     """Mark the candidates whose texts cannot be told apart from one candidate's."""
     texts = np.nan_to_num(raw[:, _TEXT], nan=-1.0)
-    alike: npt.NDArray[np.bool_] = np.isclose(texts, texts[position], rtol=1e-3, atol=1e-3).all(1)
+    own = texts[position]
+    alike: npt.NDArray[np.bool_] = (np.abs(texts - own) <= _ALIKE + _ALIKE * np.abs(own)).all(1)
     return alike
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from bot.domain.documents import (
     Kind,
     Query,
 )
-from bot.search.chunks import Chunk, document_chunks, passage
+from bot.search.chunks import LONGEST_TEXT, chunks_of, passage, piece_at
 from bot.search.confidence import evidence, probability
 from bot.search.entities import entities
 from bot.search.explain import Related, reasons
@@ -31,7 +31,7 @@ from bot.search.ranker import SIGNALS, Matrix, Ranker, Scores
 from bot.search.rows import Documents, Mask
 from bot.search.sections import sections
 from bot.search.signals import column, matrix, named, scaled
-from bot.search.surroundings import Topology, acceptance, outcome, recency
+from bot.search.surroundings import Topology, acceptance, recency
 from bot.search.terms import TermTable
 from bot.search.tokens import Splitter
 
@@ -42,7 +42,6 @@ Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
 _POOL = 128  # candidates each side proposes; the ranker orders their union
-_LONGEST_TEXT = 200_000  # characters of a document that are read
 _MOST_MATCHED = 6
 
 
@@ -76,7 +75,7 @@ class Index:
         self._titles = TermTable()
         self._dense: DenseIndex | None = None
         self._documents = Documents()
-        self._entities: dict[int, frozenset[str]] = {}
+        self._entities = LexicalIndex()
         self._without_vectors: set[int] = set()
         self._keys: dict[bytes, set[int]] = {}
         self._keyed: dict[int, Sequence[bytes]] = {}
@@ -92,15 +91,14 @@ class Index:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete documents; an unknown id is no error."""
-        for id in set(ids):
+        for id in dict.fromkeys(ids):
             row = self._documents.remove(id)
             if row is None:
                 continue
-            for table in (self._words, self._gist, self._titles):
+            for table in (self._words, self._gist, self._titles, self._entities):
                 table.remove(row)
             if self._dense is not None:
                 self._dense.remove(row)
-            self._entities.pop(row, None)
             self._without_vectors.discard(row)
             for key in self._keyed.pop(row, ()):
                 self._keys[key].discard(row)
@@ -123,7 +121,7 @@ class Index:
     def cut(self, pending: Sequence[Pending]) -> list[Cut]:
         """Cut documents into chunks, but those that were replaced or removed meanwhile."""
         return [
-            Cut(row=one.row, document=one.document, chunks=tuple(_chunks(one.document)))
+            Cut(row=one.row, document=one.document, chunks=tuple(chunks_of(one.document)))
             for one in pending
             if one.row in self._without_vectors and self._documents.holds(one.row, one.document)
         ]
@@ -194,16 +192,18 @@ class Index:
 
     def _add(self, document: Document) -> Pending:
         row = self._documents.add(document)
-        text = document.text[:_LONGEST_TEXT]
+        text = document.text[:LONGEST_TEXT]
         title = " ".join((document.title, *document.names))
         about = " ".join((*document.services, *document.labels.values()))
         gist = "\n".join(section.text for section in sections(text) if section.gist)
+        whole = not gist or gist == text.strip()
         terms = self._splitter.terms
-        self._words.put(row, terms(f"{title}\n{about}\n{text}"))
-        self._gist.put(row, terms(f"{title}\n{about}\n{gist or text}"))
-        self._titles.put(row, terms(title))
+        titles, about_terms, words = terms(title), terms(about), terms(text)
+        self._words.put(row, [*titles, *about_terms, *words])
+        self._gist.put(row, [*titles, *about_terms, *(words if whole else terms(gist))])
+        self._titles.put(row, titles)
         if named := entities(f"{title}\n{about}\n{text}"):
-            self._entities[row] = named
+            self._entities.put(row, sorted(named))
         self._without_vectors.add(row)
         return Pending(row=row, document=document)
 
@@ -224,7 +224,7 @@ class Index:
     ) -> _Pool:
         """Join what the words and what the meaning propose, and score all of it."""
         words = self._words.scores(asked.weights, rows=len(allowed))
-        words[~allowed] = 0
+        words *= allowed
         rows = _best(words, _POOL, self._documents.created)
         compared: Comparison | None = None
         if vector is not None and self._dense is not None:
@@ -269,7 +269,7 @@ class Index:
             "gist_words": self._gist.scores_of(asked.weights, rows),
             "tfidf": self._words.cosines(asked.weights, rows),
             "title": self._titles.covered(rows, asked.weights),
-            **self._context(asked, rows.tolist()),
+            **self._context(asked, rows),
         }
         if compared is not None:
             signals |= {
@@ -279,39 +279,46 @@ class Index:
             }
         return matrix(signals, len(rows))
 
-    def _context(self, asked: Asked, rows: Sequence[int]) -> dict[str, npt.NDArray[np.float32]]:
+    def _context(self, asked: Asked, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """Return the signals that are not in the text; what the query lacks costs nothing."""
-        query, documents = asked.query, [self._documents[row] for row in rows]
-        services, named = set(query.services), asked.entities
-        columns = {"outcome": column(outcome(d.outcome) for d in documents)}
+        query, documents, listed = asked.query, self._documents, rows.tolist()
+        columns: dict[str, npt.NDArray[Any]] = {"outcome": documents.outcomes[rows]}
         if asked.names:
-            columns["name"] = column(bool(self._names(row, asked.names)) for row in rows)
-        if services:
-            columns["service"] = column(not services.isdisjoint(d.services) for d in documents)
+            columns["name"] = self._named(rows, asked.names)
+        if query.services:
+            columns["service"] = documents.concerning(query.services, listed)
         if asked.around:
-            columns["dependency"] = column(self._hops(d, asked) for d in documents)
-        if named:
-            shared = (len(named & self._entities.get(row, _NOTHING)) for row in rows)
-            columns["entity"] = column(1 - 0.5**count for count in shared)
+            columns["dependency"] = self._nearness(listed, asked.around)
+        if asked.entities:
+            shared = [self._entities.having(name, rows) for name in asked.entities]
+            columns["entity"] = 1 - 0.5 ** np.sum(shared, axis=0)
         if query.at is not None:
-            columns["recent"] = column(recency(d.created_at, query.at) for d in documents)
+            columns["recent"] = recency(documents.created[rows], query.at)
         if self._acceptances:
-            known = self._acceptances
-            columns["accepted"] = column(acceptance(known.get(d.id)) for d in documents)
+            ids = (documents[row].id for row in listed)
+            columns["accepted"] = column(acceptance(self._acceptances.get(id)) for id in ids)
         nothing = np.zeros(len(rows), dtype=np.float32)
         return {name: columns.get(name, nothing) for name in _CONTEXT}
 
-    def _names(self, row: int, names: Mapping[str, str]) -> frozenset[str]:
-        """Return which names a document goes by, or tells of in its text.
+    def _named(self, rows: Rows, names: Mapping[str, str]) -> Mask:
+        """Mark the rows that go by one of some names, or tell of it in their texts.
 
         A name that is a plain word is not looked for in texts.
         """
-        own = self._documents[row].names
-        return frozenset(
-            name
-            for name, term in names.items()
-            if name in own or (term and self._words.holds(row, term))
-        )
+        asked = set(names)
+        own = (self._documents[row].names for row in rows.tolist())
+        marked = np.array([not asked.isdisjoint(each) for each in own], dtype=np.bool_)
+        for term in filter(None, names.values()):
+            marked |= self._words.having(term, rows)
+        return marked
+
+    def _nearness(self, rows: Sequence[int], around: Mapping[str, int]) -> Scores:
+        """Return 1/hops to the nearest service that each row concerns, 0 without one."""
+        near = np.zeros(len(rows), dtype=np.float32)
+        for hops in sorted(set(around.values()), reverse=True):
+            there = [name for name, count in around.items() if count == hops]
+            near[self._documents.concerning(there, rows)] = 1 / hops
+        return near
 
     def _ranked(
         self, rows: Rows, scores: Scores, words: Scores, compared: Comparison | None
@@ -320,25 +327,28 @@ class Index:
         related = words > 0
         if compared is not None:
             related |= compared.cosine > 0
-        return sorted(
-            np.flatnonzero(related).tolist(),
-            key=lambda position: (-scores[position], self._documents[int(rows[position])].id),
-        )
+        places = np.flatnonzero(related)
+        places = places[np.argsort(-scores[places], kind="stable")]
+        order: list[int] = places.tolist()
+        if (np.diff(scores[places]) == 0).any():
+            ids = {place: self._documents[int(rows[place])].id for place in order}
+            order.sort(key=lambda place: (-scores[place], ids[place]))
+        return order
 
-    def _related(self, row: int, asked: Asked) -> Related:
+    def _related(self, row: int, asked: Asked, shared: Collection[str]) -> Related:
         document, query = self._documents[row], asked.query
         services = set(document.services) & set(query.services)
         return Related(
-            names=self._names(row, asked.names),
+            names=frozenset(
+                name
+                for name, term in asked.names.items()
+                if name in document.names or term in shared
+            ),
             services=services,
             dependency="" if services else self._dependency(document, asked),
-            entities=self._entities.get(row, frozenset()) & asked.entities,
+            entities=self._entities.shared(row, asked.entities),
             acceptance=self._acceptances.get(document.id, Acceptance()),
         )
-
-    def _hops(self, document: Document, asked: Asked) -> float:
-        near = [asked.around[name] for name in document.services if name in asked.around]
-        return 1 / min(near) if near else 0.0
 
     def _dependency(self, document: Document, asked: Asked) -> str:
         near = [name for name in document.services if asked.around.get(name) == 1]
@@ -370,19 +380,20 @@ class Index:
         document, signals = self._documents[row], named(pool.raw[position])
         cosine = signals.get("cosine")
         text, heading = self._nearest_text(pool, position, document)
-        matched = self._matched(row, asked.spelled)
+        shared = self._words.shared(row, asked.spelled)
+        matched = _matched(asked.spelled[term] for term in shared)
         return Hit(
             document=document,
             score=float(pool.scores[position]),
             lexical=signals["words"],
             dense=cosine,
             matched=matched,
-            passage=passage(text, weigh=lambda sentence: self._weight(sentence, asked.spelled)),
+            passage=passage(text, weigh=lambda sentence: self._weight(sentence, asked.rarities)),
             section=heading,
             reasons=reasons(
                 document,
                 asked.query,
-                self._related(row, asked),
+                self._related(row, asked, shared),
                 matched=matched,
                 cosine=cosine,
                 tells=self._reader.tells,
@@ -392,34 +403,26 @@ class Index:
 
     def _nearest_text(self, pool: _Pool, position: int, document: Document) -> tuple[str, str]:
         """Return the chunk nearest in meaning and its heading; without vectors, all text."""
-        text = document.text[:_LONGEST_TEXT]
+        text = document.text[:LONGEST_TEXT]
         if pool.chunks is None or math.isnan(pool.raw[position, _COSINE]):
             return text, ""
-        chunk = _chunks(document)[int(pool.chunks[position])]
-        return chunk.plain or text, chunk.heading
+        piece = piece_at(int(pool.chunks[position]), text)
+        return piece.plain or text, piece.heading
 
-    def _matched(self, row: int, spelled: Mapping[str, str]) -> tuple[str, ...]:
-        """Pick the most telling of the query's words in a row; a whole name covers its parts."""
-        matched: list[str] = []
-        for term, spelling in spelled.items():
-            if not self._words.holds(row, term):
-                continue
-            if not any(spelling in longer for longer in matched):
-                matched.append(spelling)
-            if len(matched) == _MOST_MATCHED:
-                break
-        return tuple(matched)
-
-    def _weight(self, sentence: str, spelled: Mapping[str, str]) -> float:
+    def _weight(self, sentence: str, rarities: Mapping[str, float]) -> float:
         """Sum the rarity of the query's terms in a sentence."""
         found = set(self._splitter.terms(sentence))
-        return sum(self._words.rarity(term) for term in found if term in spelled)
+        return math.fsum(rarities[term] for term in found if term in rarities)
+
+    def texts(self) -> Iterator[Sequence[str]]:
+        """Yield what the encoder reads of each document, which is cut when its turn comes."""
+        for document in self._documents.each():
+            yield [chunk.text for chunk in chunks_of(document)]
 
 
 _COSINE = SIGNALS.index("cosine")
 _MEASURED_AS: Mapping[str, str] = {Kind.POSTMORTEM: Kind.INCIDENT}
 _CONTEXT = ("name", "service", "dependency", "entity", "recent", "accepted", "outcome")
-_NOTHING: frozenset[str] = frozenset()
 _NO_ROWS: frozenset[int] = frozenset()
 
 
@@ -428,18 +431,20 @@ def _best(scores: Scores, count: int, created: npt.NDArray[np.float64]) -> Rows:
 
     Of equals at the border the youngest are taken.
     """
-    found = np.flatnonzero(scores > 0)
-    if len(found) <= count:
-        return found.astype(np.int64)
-    values = scores[found]
-    border = -np.partition(-values, count - 1)[count - 1]
-    above, equal = found[values > border], found[values == border]
+    border = np.partition(scores, -count)[-count] if len(scores) > count else 0.0
+    if border <= 0:
+        return np.flatnonzero(scores > 0)
+    above, equal = np.flatnonzero(scores > border), np.flatnonzero(scores == border)
     youngest = equal[np.argsort(-created[equal], kind="stable")[: count - len(above)]]
-    best: Rows = np.sort(np.concatenate([above, youngest])).astype(np.int64)
-    return best
+    return np.sort(np.concatenate([above, youngest]))
 
 
-def _chunks(document: Document) -> list[Chunk]:
-    """Cut a document; the same document is always cut alike."""
-    title = document.title or " ".join(document.names)
-    return document_chunks(title, document.text[:_LONGEST_TEXT])
+def _matched(spellings: Iterable[str]) -> tuple[str, ...]:
+    """Pick the most telling words, given the rarest first; a whole name covers its parts."""
+    matched: list[str] = []
+    for spelling in spellings:
+        if not any(spelling in longer for longer in matched):
+            matched.append(spelling)
+        if len(matched) == _MOST_MATCHED:
+            break
+    return tuple(matched)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from typing_extensions import override
 
-from bot.search.terms import SATURATION, Held, Scores, TermTable
+from bot.search.terms import SATURATION, Rows, Scores, TermTable
+
+Mask = npt.NDArray[np.bool_]
 
 
 class LexicalIndex(TermTable):
@@ -29,7 +32,7 @@ class LexicalIndex(TermTable):
         """Score rows 0 to `rows - 1`; a term counts as much as its weight in the query."""
         scores = np.zeros(max(rows, len(self._lengths)), dtype=np.float32)
         if self._held_against is None:
-            self._held_against = self._norms()
+            self._held_against = self._norms(self._lengths)
         for term, weight in query.items():
             number = self._numbers.get(term)
             if number is None or not weight:
@@ -46,12 +49,22 @@ class LexicalIndex(TermTable):
             scores[found] = gains
         return scores[:rows]
 
+    def having(self, term: str, rows: Rows) -> Mask:
+        """Mark those of some rows in which a term occurs."""
+        number = self._numbers.get(term)
+        if number is None:
+            return np.zeros(len(rows), dtype=np.bool_)
+        found = np.frombuffer(self._postings[number][0], dtype=np.int32)
+        places = np.minimum(found.searchsorted(rows.astype(np.int32)), len(found) - 1)
+        held: Mask = found[places] == rows
+        return held
+
     @override
-    def _linked(self, row: int, held: Held) -> None:
+    def _linked(self, row: int, counts: Sequence[tuple[int, int]]) -> None:
         self._held_against = None
-        while len(self._postings) < len(self._names):
+        while len(self._postings) < self._numbers.end:
             self._postings.append((array("i"), array("f")))
-        for number, count in zip(held[0].tolist(), held[1].tolist(), strict=True):
+        for number, count in counts:
             rows, counted = self._postings[number]
             if not rows or rows[-1] < row:
                 rows.append(row)
@@ -62,9 +75,9 @@ class LexicalIndex(TermTable):
             counted.insert(position, count)
 
     @override
-    def _unlinked(self, row: int, held: Held) -> None:
+    def _unlinked(self, row: int, numbers: Sequence[int]) -> None:
         self._held_against = None
-        for number in held[0].tolist():
+        for number in numbers:
             rows, counted = self._postings[number]
             position = bisect_left(rows, row)
             del rows[position], counted[position]

@@ -22,13 +22,15 @@ _RAREST = 400.0  # a word that fewer than one query in so many has is not held d
 class Asked:
     """A query, read.
 
-    `weights` says what each term counts, `spelled` how the known ones were
-    typed, the rarest first; `around` the services nearby, by hops. `names` maps
-    each name to the term it is as a whole, "" for a plain word.
+    `weights` says what each term counts, `rarities` how rare the known ones are
+    and `spelled` how they were typed, the rarest first; `around` the services
+    nearby, by hops. `names` maps each name to the term it is as a whole, "" for a
+    plain word.
     """
 
     query: Query
     weights: Mapping[str, float]
+    rarities: Mapping[str, float]
     spelled: Mapping[str, str]
     entities: frozenset[str]
     around: Mapping[str, int]
@@ -53,10 +55,14 @@ class Reader:
                 text = f"{text} {name}"
                 counts.update(terms)
         held_down = self._held_down
+        spelled = self._spelled(text)
+        rarities = {term: rare for term in spelled if (rare := rarity(term)) > 0}
+        rarest = sorted(rarities, key=lambda term: (-rarities[term], -len(spelled[term])))
         return Asked(
             query=query,
             weights={term: count * held_down.get(term, 1.0) for term, count in counts.items()},
-            spelled=self._spelled(text, rarity),
+            rarities=rarities,
+            spelled={term: spelled[term] for term in rarest},
             entities=entities(text),
             around=topology.around(query.services),
             names={name: self._whole(name) for name in query.names},
@@ -74,13 +80,12 @@ class Reader:
         terms = self._splitter.terms(name)
         return terms[0] if len(terms) > 1 else ""
 
-    def _spelled(self, text: str, rarity: Callable[[str], float]) -> dict[str, str]:
-        """Map the known terms to how they were first typed, the rarest first."""
+    def _spelled(self, text: str) -> dict[str, str]:
+        """Map the terms to how they were first typed."""
         spelled: dict[str, str] = {}
         for term, spelling in self._splitter.spellings(text):
             spelled.setdefault(term, spelling)
-        known = [(term, spelling) for term, spelling in spelled.items() if rarity(term) > 0]
-        return dict(sorted(known, key=lambda pair: (-rarity(pair[0]), -len(pair[1]))))
+        return spelled
 
 
 def _counts(share: float) -> float:

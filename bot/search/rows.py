@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
 from bot.domain.documents import Document
-from bot.search.surroundings import aware
+from bot.search.surroundings import aware, outcome
 
 Mask = npt.NDArray[np.bool_]
 
 _NONE = -1
+_NO_ROWS: frozenset[int] = frozenset()
 
 
 class Documents:
@@ -28,6 +29,7 @@ class Documents:
         self._services: dict[str, set[int]] = {}
         self._kind = np.full(64, _NONE, dtype=np.int16)
         self._created = np.full(64, -math.inf, dtype=np.float64)
+        self._outcome = np.zeros(64, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -41,6 +43,11 @@ class Documents:
     def created(self) -> npt.NDArray[np.float64]:
         """Return by row when a document was created, minus infinity for a timeless one."""
         return self._created[: len(self)]
+
+    @property
+    def outcomes(self) -> npt.NDArray[np.float32]:
+        """Return by row whether what was done helped, as a signal."""
+        return self._outcome[: len(self)]
 
     def __getitem__(self, row: int) -> Document:
         document = self._documents[row]
@@ -69,6 +76,7 @@ class Documents:
         self._kind[row] = self._kinds.setdefault(document.kind, len(self._kinds))
         created = document.created_at
         self._created[row] = -math.inf if created is None else aware(created).timestamp()
+        self._outcome[row] = outcome(document.outcome)
         for service in document.services:
             self._services.setdefault(service, set()).add(row)
         return row
@@ -78,12 +86,20 @@ class Documents:
         row = self._rows.pop(id, None)
         if row is None:
             return None
-        for service in self[row].services:
+        for service in set(self[row].services):
             self._services[service].discard(row)
+            if not self._services[service]:
+                del self._services[service]
         self._documents[row] = None
         self._kind[row] = _NONE
         self._free.append(row)
         return row
+
+    def each(self) -> Iterator[Document]:
+        """Yield each document, as it is when its turn comes; others may come and go meanwhile."""
+        for id in list(self._rows):
+            if (row := self._rows.get(id)) is not None:
+                yield self[row]
 
     def allowed(
         self,
@@ -95,8 +111,9 @@ class Documents:
     ) -> Mask:
         """Mark the rows that a query may return."""
         count = len(self)
-        wanted = [self._kinds[kind] for kind in set(kinds) if kind in self._kinds]
-        mask: Mask = np.isin(self._kind[:count], wanted)
+        mask: Mask = np.zeros(count, dtype=np.bool_)
+        for kind in set(kinds) & self._kinds.keys():
+            mask |= self._kind[:count] == self._kinds[kind]
         if before is not None:
             mask &= self._created[:count] < aware(before).timestamp()
         if services is not None:
@@ -109,7 +126,15 @@ class Documents:
                 mask[row] = False
         return mask
 
+    def concerning(self, services: Collection[str], rows: Sequence[int]) -> Mask:
+        """Mark those of some rows that concern one of some services."""
+        asked, found = set(rows), set[int]()
+        for service in services:
+            found |= asked & self._services.get(service, _NO_ROWS)
+        return np.array([row in found for row in rows], dtype=np.bool_)
+
     def _grow(self, count: int) -> None:
         if count > len(self._kind):
             self._kind = np.concatenate([self._kind, np.full_like(self._kind, _NONE)])
             self._created = np.concatenate([self._created, np.full_like(self._created, -math.inf)])
+            self._outcome = np.concatenate([self._outcome, np.zeros_like(self._outcome)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -46,9 +45,9 @@ def column(values: Iterable[float]) -> npt.NDArray[np.float32]:
 def named(values: npt.NDArray[np.float32]) -> dict[str, float]:
     """Return the known signals by name."""
     return {
-        name: float(value)
-        for name, value in zip(SIGNALS, values, strict=True)
-        if not math.isnan(value)
+        name: value
+        for name, value in zip(SIGNALS, values.tolist(), strict=True)
+        if value == value  # noqa: PLR0124 - NaN alone does not equal itself
     }
 
 
@@ -56,6 +55,7 @@ def _standard(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     known = values[~np.isnan(values)].astype(np.float64)  # equal ones must have no spread
     if not len(known):
         return values
-    spread = max(float(known.std()), _LEAST_SPREAD)
-    standard: npt.NDArray[np.float32] = ((values - known.mean()) / spread).astype(np.float32)
+    mean = known.mean()
+    spread = max(float(np.sqrt(np.square(known - mean).mean())), _LEAST_SPREAD)
+    standard: npt.NDArray[np.float32] = ((values - mean) / spread).astype(np.float32)
     return standard

@@ -6,7 +6,12 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
+
 from bot.domain.documents import Acceptance, Dependencies, Outcome
+
+Moments = npt.NDArray[np.float64]
 
 _FURTHEST = 2  # hops between services that still say something
 _HALVED_AFTER = 90.0  # days
@@ -47,12 +52,14 @@ class Topology:
         return f"{other} is close to {one}"
 
 
-def recency(created: datetime | None, at: datetime | None) -> float:
-    """Return 0.5 ** (age / 90 days), and 0 for what has no age or is yet to come."""
-    if created is None or at is None:
-        return 0.0
-    days = (aware(at) - aware(created)).total_seconds() / 86_400
-    return float(0.5 ** (days / _HALVED_AFTER)) if days >= 0 else 0.0
+def recency(created: Moments, at: datetime) -> Moments:
+    """Return 0.5 ** (age / 90 days) by POSIX time, and 0 for what is yet to come.
+
+    What has no age was created at minus infinity.
+    """
+    days = (aware(at).timestamp() - created) / 86_400
+    recent: Moments = 0.5 ** (np.maximum(days, 0) / _HALVED_AFTER) * (days >= 0)
+    return recent
 
 
 def acceptance(judged: Acceptance | None) -> float:

@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress
 
 import numpy as np
 import numpy.typing as npt
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.int32]
+Places = npt.NDArray[np.intp]
 
 SATURATION = 1.5
 LENGTH_WEIGHT = 0.75
+_TERM_SIZE = 8  # bytes: two numbers of four
 
-# What one document has: its terms by number, and how often. A plain tuple of arrays is
-# nothing the garbage collector has to visit.
-Held = tuple[Numbers, Scores]
+# What one document has: for each term its number and how often, as `_read` has it. A query
+# reads hundreds of these, each from another place in memory, so each is one lump.
+Held = bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Joined:
+    """Rows with terms laid end to end: `places` among those asked for, and where each begins."""
+
+    places: Sequence[int]
+    starts: Places
+    sizes: Places
+    numbers: Places
+    counts: Scores
+
+
+class _Numbers(dict[str, int]):
+    """The number of each term; a new term is given a free one, or the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._free: list[int] = []
+        self._names: list[str] = []
+
+    @property
+    def end(self) -> int:
+        """Return the number behind the highest that was ever given."""
+        return len(self._names)
+
+    def __missing__(self, term: str) -> int:
+        if self._free:
+            number = self._free.pop()
+            self._names[number] = term
+        else:
+            number = len(self._names)
+            self._names.append(term)
+        self[term] = number
+        return number
+
+    def release(self, number: int) -> None:
+        """Take a number away from its term."""
+        del self[self._names[number]]
+        self._free.append(number)
 
 
 class TermTable:
@@ -29,38 +73,37 @@ class TermTable:
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._free: list[int] = []
-        self._names: list[str] = []
+        self._numbers = _Numbers()
         self._rows: dict[int, Held] = {}
         self._found = np.zeros(1024, dtype=np.int32)  # documents by number of term
+        self._asked = np.zeros(1024, dtype=np.float32)  # all 0 but while weights are looked up
         self._lengths = np.zeros(64, dtype=np.float32)
         self._total_length = 0
 
     def put(self, row: int, terms: Sequence[str]) -> None:
         """Count the terms of a row that is not in the table."""
         counts = Counter(terms)
-        numbers = np.array([self._number(term) for term in counts], dtype=np.int32)
-        held = numbers, np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
-        self._rows[row] = held
+        numbers = list(map(self._numbers.__getitem__, counts))
+        pairs = list(zip(numbers, counts.values(), strict=True))
+        self._make_room()
+        self._rows[row] = array("i", chain.from_iterable(pairs)).tobytes()
         self._found[numbers] += 1
         if row >= len(self._lengths):
             self._lengths = np.concatenate([self._lengths, np.zeros(row + 1, dtype=np.float32)])
         self._lengths[row] = len(terms)
         self._total_length += len(terms)
-        self._linked(row, held)
+        self._linked(row, pairs)
 
     def remove(self, row: int) -> None:
         """Delete a row; a row that is not in the table is no error."""
         held = self._rows.pop(row, None)
         if held is None:
             return
-        self._unlinked(row, held)
-        numbers = held[0]
+        numbers = _read(held)[:, 0]
+        self._unlinked(row, numbers.tolist())
         self._found[numbers] -= 1
         for number in numbers[self._found[numbers] == 0].tolist():
-            del self._numbers[self._names[number]]
-            self._free.append(number)
+            self._numbers.release(number)
         self._total_length -= int(self._lengths[row])
         self._lengths[row] = 0
 
@@ -72,13 +115,12 @@ class TermTable:
             for term, weight in query.items()
             if weight and term in self._numbers
         }
-        places, kept = self._kept(rows)
-        if not weights or not kept:
+        joined = self._joined(rows)
+        if not weights or joined is None:
             return scores
-        numbers, counts, starts = _joined(kept)
-        lengths = np.repeat(self._norms()[rows[places]], [len(held[0]) for held in kept])
-        gains = self._by_number(weights)[numbers] * counts / (counts + lengths)
-        scores[places] = np.add.reduceat(gains, starts) * (SATURATION + 1)
+        norms = np.repeat(self._norms(self._lengths[rows[joined.places]]), joined.sizes)
+        gains = self._weights(weights, joined.numbers) * joined.counts / (joined.counts + norms)
+        scores[joined.places] = np.add.reduceat(gains, joined.starts) * (SATURATION + 1)
         return scores
 
     def most(self, query: Mapping[str, float]) -> float:
@@ -94,30 +136,29 @@ class TermTable:
         """Return the TF-IDF cosine (logarithmic counts) of some rows with the query."""
         cosines = np.zeros(len(rows), dtype=np.float32)
         wanted = self._weighted(query)
-        places, kept = self._kept(rows)
-        if not wanted or not kept:
+        joined = self._joined(rows)
+        if not wanted or joined is None:
             return cosines
-        numbers, counts, starts = _joined(kept)
-        weights = self._rarities(numbers) * (1 + np.log(counts))
-        products = np.add.reduceat(weights * self._by_number(wanted)[numbers], starts)
-        lengths = np.sqrt(np.add.reduceat(weights * weights, starts))
+        weights = self._rarities(joined.numbers) * (1 + np.log(joined.counts))
+        asked = self._weights(wanted, joined.numbers)
+        products = np.add.reduceat(weights * asked, joined.starts)
+        lengths = np.sqrt(np.add.reduceat(weights * weights, joined.starts))
         length = math.sqrt(sum(weight * weight for weight in wanted.values()))
-        cosines[places] = products / np.maximum(lengths * length, 1e-9)
+        cosines[joined.places] = products / np.maximum(lengths * length, 1e-9)
         return cosines
 
     def covered(self, rows: Rows, query: Iterable[str]) -> Scores:
         """Return the share of each row's terms, by rarity, that the query has."""
         shares = np.zeros(len(rows), dtype=np.float32)
-        places, kept = self._kept(rows)
-        if not kept:
+        joined = self._joined(rows)
+        if joined is None:
             return shares
-        numbers, _, starts = _joined(kept)
-        asked = self._by_number({self._numbers[t]: 1.0 for t in query if t in self._numbers})
-        rarities = self._rarities(numbers)
-        total = np.add.reduceat(rarities, starts)
-        shares[places] = np.add.reduceat(rarities * asked[numbers], starts) / np.maximum(
-            total, 1e-9
-        )
+        known = {self._numbers[term]: 1.0 for term in query if term in self._numbers}
+        rarities = self._rarities(joined.numbers)
+        total = np.add.reduceat(rarities, joined.starts)
+        rarities *= self._weights(known, joined.numbers)
+        both = np.add.reduceat(rarities, joined.starts)
+        shares[joined.places] = both / np.maximum(total, 1e-9)
         return shares
 
     def rarity(self, term: str) -> float:
@@ -128,50 +169,61 @@ class TermTable:
         found = int(self._found[number])
         return math.log(1 + (len(self._rows) - found + 0.5) / (found + 0.5))
 
-    def holds(self, row: int, term: str) -> bool:
-        """Tell whether the term occurs in the row."""
-        number, held = self._numbers.get(term), self._rows.get(row)
-        return number is not None and held is not None and bool((held[0] == number).any())
+    def shared(self, row: int, terms: Iterable[str]) -> list[str]:
+        """Return those of some terms that occur in the row, in their order."""
+        held = self._rows.get(row)
+        if held is None:
+            return []
+        numbers = set(_read(held)[:, 0].tolist())
+        return [term for term in terms if self._numbers.get(term) in numbers]
 
-    def _linked(self, row: int, held: Held) -> None:
-        """Let a table that also keeps rows by term take a new row."""
+    def _linked(self, row: int, counts: Sequence[tuple[int, int]]) -> None:
+        """Let a table that also keeps rows by term take a new row: terms and how often."""
 
-    def _unlinked(self, row: int, held: Held) -> None:
-        """Let a table that also keeps rows by term forget a row."""
+    def _unlinked(self, row: int, numbers: Sequence[int]) -> None:
+        """Let a table that also keeps rows by term forget a row, which had these terms."""
 
-    def _norms(self) -> Scores:
-        """Return by row what a count is held against: the longer a document, the more."""
+    def _norms(self, lengths: Scores) -> Scores:
+        """Return what a count is held against: the longer a document, the more."""
         average = max(self._total_length / max(len(self._rows), 1), 1.0)
-        norms: Scores = self._lengths * np.float32(SATURATION * LENGTH_WEIGHT / average)
+        norms: Scores = lengths * np.float32(SATURATION * LENGTH_WEIGHT / average)
         norms += np.float32(SATURATION * (1 - LENGTH_WEIGHT))
         return norms
 
-    def _number(self, term: str) -> int:
-        """Return a term's number, a free one for a new term."""
-        number = self._numbers.get(term)
-        if number is not None:
-            return number
-        if self._free:
-            number = self._free.pop()
-            self._names[number] = term
-        else:
-            number = len(self._names)
-            self._names.append(term)
-            if number >= len(self._found):
-                self._found = np.concatenate([self._found, np.zeros_like(self._found)])
-        self._numbers[term] = number
-        return number
+    def _make_room(self) -> None:
+        """Make the tables long enough for every term's number, at least doubling them."""
+        end = self._numbers.end
+        if end > len(self._found):
+            more = np.zeros(max(len(self._found), end - len(self._found)), dtype=np.int32)
+            self._found = np.concatenate([self._found, more])
+            self._asked = np.zeros(len(self._found), dtype=np.float32)
 
-    def _kept(self, rows: Rows) -> tuple[list[int], list[Held]]:
-        """Return which of the rows have terms, by position, and those terms."""
-        held = [(place, self._rows.get(row)) for place, row in enumerate(rows.tolist())]
-        kept = [(place, row) for place, row in held if row is not None and len(row[0])]
-        return [place for place, _ in kept], [row for _, row in kept]
+    def _joined(self, rows: Rows) -> _Joined | None:
+        """Lay the terms of some rows end to end; None where they have none."""
+        found = [self._rows.get(row) for row in rows.tolist()]
+        kept = [held for held in found if held]
+        if not kept:
+            return None
+        sizes = np.fromiter(map(len, kept), dtype=np.intp, count=len(kept)) // _TERM_SIZE
+        joined = _read(b"".join(kept))
+        return _Joined(
+            places=list(compress(range(len(found)), found)),
+            starts=np.cumsum(sizes) - sizes,
+            sizes=sizes,
+            numbers=joined[:, 0].astype(np.intp),
+            counts=joined[:, 1].astype(np.float32),
+        )
 
-    def _by_number(self, weights: Mapping[int, float]) -> Scores:
-        by_number = np.zeros(len(self._names) + 1, dtype=np.float32)
-        by_number[list(weights)] = list(weights.values())
-        return by_number
+    def _weights(self, weights: Mapping[int, float], numbers: Places) -> Scores:
+        """Return the weight of each number, 0 for one without.
+
+        A table of zeros as long as the vocabulary is kept, for making one takes longer.
+        """
+        weighed = list(weights)
+        self._asked[weighed] = list(weights.values())
+        found: Scores = self._asked.take(numbers)
+        self._asked[weighed] = 0
+        return found
 
     def _weighted(self, query: Mapping[str, float]) -> dict[int, float]:
         """Return the query's known terms by number, weighed by count and rarity."""
@@ -181,17 +233,14 @@ class TermTable:
             if (rarity := self.rarity(term)) > 0 and weight > 0
         }
 
-    def _rarities(self, numbers: Numbers) -> npt.NDArray[np.float64]:
-        found = self._found[numbers]
+    def _rarities(self, numbers: Places) -> npt.NDArray[np.float64]:
+        found = self._found.take(numbers)
         rarities: npt.NDArray[np.float64] = np.log(
             1 + (len(self._rows) - found + 0.5) / (found + 0.5)
         )
         return rarities
 
 
-def _joined(kept: Sequence[Held]) -> tuple[Numbers, Scores, npt.NDArray[np.int64]]:
-    """Lay rows end to end: their terms, their counts, and where each row begins."""
-    numbers = np.concatenate([held[0] for held in kept])
-    counts = np.concatenate([held[1] for held in kept])
-    starts = np.cumsum([0, *(len(held[0]) for held in kept[:-1])])
-    return numbers, counts, starts
+def _read(held: Held) -> npt.NDArray[np.int32]:
+    """Return a line for each term: its number, and how often it occurs."""
+    return np.frombuffer(held, dtype=np.int32).reshape(-1, 2)

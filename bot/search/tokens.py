@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import chain
 
 import Stemmer
 
@@ -32,31 +33,31 @@ class Splitter:
     """
 
     def __init__(self) -> None:
-        self._stem = Stemmer.Stemmer("english").stemWord
-        self._known: dict[str, Spellings] = {}
+        self._known = _Known()
 
     def terms(self, text: str) -> list[str]:
         """List the terms of a text in order, repetitions included."""
-        known, terms = self._known, []
-        for word in _words(text):
-            spellings = known.get(word)
-            for term, _ in self._learn(word) if spellings is None else spellings:
-                terms.append(term)
-        return terms
+        return [term for term, _ in self.spellings(text)]
 
     def spellings(self, text: str) -> Iterator[tuple[str, str]]:
         """Yield each term with the letters it was written as; a whole name before its parts."""
-        for word in _words(text):
-            spellings = self._known.get(word)
-            yield from self._learn(word) if spellings is None else spellings
+        return chain.from_iterable(map(self._known.__getitem__, _words(text)))
 
-    def _learn(self, word: str) -> Spellings:
+
+class _Known(dict[str, Spellings]):
+    """The terms of words, each worked out when it is first met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stem = Stemmer.Stemmer("english").stemWord
+
+    def __missing__(self, word: str) -> Spellings:
         spellings = tuple(self._split(word[:_LONGEST_WORD]))
         if len(word) > _LONGEST_WORD:
             return spellings  # a megabyte of letters is not worth remembering
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[word] = spellings
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[word] = spellings
         return spellings
 
     def _split(self, word: str) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.search.chunks import chunks, document_chunks, passage, sentences
+from bot.search.chunks import chunks, document_chunks, passage, piece_at, sentences
 
 WORDS = st.lists(st.from_regex(r"[a-z]{1,8}[.!?]?", fullmatch=True), max_size=300)
 
@@ -56,6 +56,9 @@ def test_a_text_is_cut_the_same_way_each_time(title: str, text: str) -> None:
     first = document_chunks(title, text)
     assert first == document_chunks(title, text)
     assert 1 <= len(first) <= 64
+    for number, chunk in enumerate(first):
+        piece = piece_at(number, text)
+        assert (piece.plain, piece.heading, piece.gist) == (chunk.plain, chunk.heading, chunk.gist)
 
 
 def test_every_chunk_begins_with_the_title_as_words() -> None:

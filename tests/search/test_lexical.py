@@ -96,15 +96,20 @@ class AnyChanges(RuleBasedStateMachine):
     @invariant()
     def a_term_that_came_and_went_is_where_it_is_alone(self) -> None:
         term = f"new{self.new}"
-        held = {row for row in range(25) if self.index.holds(row, term)}
-        assert held == {row for row, terms in self.kept.items() if term in terms}
+        rows = np.arange(25)
+        assert set(rows[self.index.having(term, rows)].tolist()) == {
+            row for row, terms in self.kept.items() if term in terms
+        }
 
     @invariant()
     def each_term_is_where_it_is(self) -> None:
         for term in WORDS[:3]:
             assert self.index.rarity(term) == pytest.approx(rarity(self.kept, term))
-            for row in self.kept:
-                assert self.index.holds(row, term) == (term in self.kept[row])
+            having = self.index.having(term, np.arange(25)).tolist()
+            assert having == [term in self.kept.get(row, ()) for row in range(25)]
+        for row in range(25):
+            shared = [word for word in WORDS if word in self.kept.get(row, ())]
+            assert self.index.shared(row, [*WORDS, "unknown"]) == shared
 
 
 TestAnyChanges = AnyChanges.TestCase
@@ -152,9 +157,10 @@ def test_numbers_of_terms_are_used_again() -> None:
     for number in range(5_000):
         index.put(0, [f"term{number}", f"other{number}"])
         index.remove(0)
-    assert len(index._names) == 2
+    assert index._numbers.end == 2
     index.put(0, ["fresh"])
-    assert not index.holds(0, "term4999")
+    assert index.shared(0, ["term4999", "fresh", "other4999"]) == ["fresh"]
+    assert not index.having("term4999", np.array([0])).any()
     assert index.scores({"other4999": 1.0}, rows=1).tolist() == [0]
 
 
@@ -170,5 +176,6 @@ def test_an_emptied_index_scores_nothing() -> None:
     assert index.covered(rows, ["disk"]).tolist() == [0, 0, 0, 0]
     assert index.cosines({"disk": 1}, rows[:0]).tolist() == []
     assert index.scores({"disk": 1}, rows=0).tolist() == []
-    assert not index.holds(3, "disk")
+    assert index.shared(3, ["disk"]) == []
+    assert not index.having("disk", rows).any()
     assert index.most({}) == 0

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.documents import Document
+from bot.domain.documents import Document, Outcome
 from bot.search.rows import Documents
-from bot.search.surroundings import aware
+from bot.search.surroundings import aware, outcome
 
 KINDS = ("runbook", "incident", "change")
 SERVICES = ("api", "db", "web")
@@ -27,6 +27,7 @@ DOCUMENTS = st.builds(
     text=st.just(""),
     services=st.lists(st.sampled_from(SERVICES), max_size=2).map(tuple),
     created_at=st.none() | MOMENTS,
+    outcome=st.sampled_from(Outcome),
 )
 CHANGES = st.lists(DOCUMENTS | st.sampled_from([f"d{number}" for number in range(12)]), max_size=60)
 
@@ -88,6 +89,17 @@ def test_each_document_stands_in_its_row(changes: list[Document | str]) -> None:
         assert row < len(documents)
         assert documents[row] is plain[id]
         assert documents.holds(row, plain[id])
+        assert documents.outcomes[row] == outcome(plain[id].outcome)
+
+
+@given(CHANGES, st.sets(st.sampled_from((*SERVICES, "unknown"))))
+def test_the_documents_of_services_are_those_a_loop_finds(
+    changes: list[Document | str], services: set[str]
+) -> None:
+    documents, plain = kept(changes)
+    rows = [row for id in plain if (row := documents.row(id)) is not None]
+    concerned = [bool(services & set(document.services)) for document in plain.values()]
+    assert documents.concerning(services, rows).tolist() == concerned
 
 
 def test_a_freed_row_is_empty_and_used_again() -> None:

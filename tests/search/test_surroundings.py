@@ -1,7 +1,9 @@
 """What connects a document besides its text: services, age, and people's word."""
 
+import math
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,10 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SERVICES = st.sampled_from("abcdefg")
 GRAPH = st.dictionaries(SERVICES, st.sets(SERVICES, max_size=4))
 MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC))
+
+
+def recent(created: datetime, at: datetime) -> float:
+    return float(recency(np.array([created.timestamp()]), at)[0])
 
 
 def test_services_are_near_in_either_direction_up_to_two_hops() -> None:
@@ -47,25 +53,26 @@ def test_it_is_told_who_needs_whom() -> None:
 
 def test_recency_halves_every_90_days() -> None:
     for days, expected in ((0, 1.0), (90, 0.5), (180, 0.25), (45, 0.5**0.5)):
-        assert recency(NOW - timedelta(days=days), NOW) == pytest.approx(expected)
-    assert recency(NOW + timedelta(seconds=1), NOW) == 0
-    assert recency(None, NOW) == recency(NOW, None) == recency(None, None) == 0
+        assert recent(NOW - timedelta(days=days), NOW) == pytest.approx(expected)
+    assert recent(NOW + timedelta(seconds=1), NOW) == 0
+    assert recency(np.array([-math.inf, math.inf]), NOW).tolist() == [0, 0]
+    assert recency(np.array([]), NOW).tolist() == []
 
 
 @given(MOMENTS, MOMENTS)
 def test_recency_is_from_0_to_1_and_falls_with_age(created: datetime, at: datetime) -> None:
-    found = recency(created, at)
+    found = recent(created, at)
     assert 0 <= found <= 1
     assert (found > 0) <= (created <= at)
-    assert recency(created - timedelta(days=1), at) <= found or found == 0
-    assert recency(created.replace(tzinfo=None), at.replace(tzinfo=None)) == found
+    assert recent(created - timedelta(days=1), at) <= found or found == 0
+    assert recent(created, at.replace(tzinfo=None)) == found
 
 
 def test_a_time_without_a_zone_is_utc_and_one_with_a_zone_stays() -> None:
     assert aware(NOW.replace(tzinfo=None)) == NOW
     elsewhere = NOW.astimezone(timezone(timedelta(hours=5)))
     assert aware(elsewhere) is elsewhere
-    assert recency(elsewhere, NOW) == 1
+    assert recent(NOW, elsewhere) == 1
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))

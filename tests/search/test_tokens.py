@@ -76,13 +76,13 @@ def test_stop_words_are_no_terms_but_parts_of_names_keep_the_whole() -> None:
 
 def test_a_word_is_learnt_once_even_one_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     splitter, learnt = Splitter(), list[str]()
-    learn = splitter._learn
+    learn = tokens._Known.__missing__
 
-    def watched(word: str) -> Spellings:
+    def watched(known: tokens._Known, word: str) -> Spellings:
         learnt.append(word)
-        return learn(word)
+        return learn(known, word)
 
-    monkeypatch.setattr(splitter, "_learn", watched)
+    monkeypatch.setattr(tokens._Known, "__missing__", watched)
     for _ in range(3):
         splitter.terms("the disk and the queue")
         list(splitter.spellings("the disk"))
