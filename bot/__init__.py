@@ -4,7 +4,7 @@ The house, in reading order. Imports point one way, from the bottom of this list
 to the top, and `tests/test_architecture.py` proves it.
 
     domain/        what is known and decided: frozen values, pure functions
-    ports.py       what use cases need from the world
+    ports/         what use cases need from the world, by subject
     services/      use cases, one class per noun; `actions.py` is THE GATE
     plugin.py      the contract with plugins
     settings.py    config.toml and environment -> one frozen Settings

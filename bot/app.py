@@ -27,7 +27,7 @@ from bot.domain.redaction import Redactor
 from bot.domain.runbooks import Runbook
 from bot.foundation import Core, SystemClock, lay, rules_of
 from bot.loader import AnyPlugin, Offers, collect, find, make
-from bot.plugin import Place
+from bot.plugin import Job, JobRun, Place
 from bot.ports import Clock
 from bot.reloading import KnowledgeWatch
 from bot.scheduler import Scheduler
@@ -45,6 +45,8 @@ from bot.web.pages import make_pages
 from bot.web.site import WebServer, make_site
 
 log = logging.getLogger(__name__)
+
+_DAY = 24 * 60 * 60  # seconds
 
 
 class App:
@@ -105,7 +107,9 @@ class App:
             muted=announced(context.calendars, context.knowledge.catalog),
         )
         self.dispatcher = Dispatcher(core.database, core.clock, plugins=plugins, cards=self.cards)
-        self.scheduler = Scheduler(core.database, core.clock, self.offers.jobs)
+        forgetting = Job(name="vectors", every=_DAY, handler=self._forget)
+        jobs = [*self.offers.jobs, ("search", forgetting)]
+        self.scheduler = Scheduler(core.database, core.clock, jobs)
         self.knowledge = KnowledgeWatch(
             settings.bot.knowledge,
             core.runbooks,
@@ -236,6 +240,10 @@ class App:
             audiences=governance.audiences_of(self.settings, self.core.context.people),
             clock=self.core.clock,
         )
+
+    async def _forget(self, _: JobRun) -> None:
+        """Forget the vectors of texts that are gone."""
+        await self.core.search.forget()
 
     async def _covered(self) -> None:
         await self.core.context.checkpoints.ensure_covered(await self.core.archive.size())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -124,6 +125,22 @@ class HybridSearch:
                 await self._remove(ids[start : start + _DOCUMENTS])
         await self._tidy()
 
+    async def forget(self) -> int:
+        """Forget the vectors of texts that are gone, and return how many that were.
+
+        It is to be asked once a day: what no document had at two such looks goes,
+        by the rule of `Vault.forget`. Nothing goes before the first start has
+        caught up. What is put meanwhile keeps its vectors.
+        """
+        vault = self._vault
+        if vault is None or not self._dense_ready:
+            return 0
+        forgotten = await vault.forget(self._keys())
+        if forgotten:
+            logger.info("forgot %d vectors of texts that are gone", forgotten)
+            await vault.save()
+        return forgotten
+
     async def place(self, dependencies: Dependencies) -> None:
         """Learn which services need which; what was known before is replaced."""
         await self._indexed(lambda index: index.place(dependencies))
@@ -169,6 +186,12 @@ class HybridSearch:
         vector = await self._meant(query)
         filters = _filters(kinds, before, None, without)
         return await self._indexed(lambda index: index.examine(query, vector, filters=filters()))
+
+    async def _keys(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the keys of all texts; each slice is a turn that a query waits for."""
+        texts = await self._indexed(lambda index: index.texts())
+        while keys := await self._indexed(lambda _: _some_keys(texts)):
+            yield keys
 
     async def _meant(self, query: Query) -> Vectors | None:
         """Return the query's vector, None where words alone decide."""
@@ -318,6 +341,20 @@ def _slices(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:
         length += len(document.text)
     if len(documents) > first:
         yield documents[first:]
+
+
+def _some_keys(texts: Iterator[Sequence[str]]) -> Sequence[bytes]:
+    """Return the keys of what is read of some more documents, in one turn; none at the end."""
+    from bot.search.vectors import key_of  # noqa: PLC0415 - loads NumPy
+
+    keys: list[bytes] = []
+    length = 0
+    for some in islice(texts, _DOCUMENTS):
+        keys += [key_of(text[:_LONGEST_ENCODED]) for text in some]
+        length += sum(map(len, some))
+        if length > _CHARACTERS:
+            break
+    return keys
 
 
 def _said(query: Query) -> str:

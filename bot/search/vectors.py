@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _KEYS = 500  # per statement of the database
 _KEPT = 64  # per transaction: a graph that grows meanwhile holds up other writers
+_FORGOTTEN = 100  # per transaction: others wait for it, since one writes at a time
 _TEXTS = 1  # encoded before a waiting query gets its turn; more at once is no faster
 
 
@@ -78,12 +88,22 @@ class VectorCache:
                 logger.warning("vectors cannot be kept; they are made again: %s", error)
                 return
 
-    async def prune(self, keep: Collection[str]) -> int:
-        """Forget the vectors of all texts but these, and return how many were forgotten."""
+    async def keys(self) -> Collection[bytes] | None:
+        """Return the keys of all vectors; None where no database can tell."""
         if self._database is None:
-            return 0
-        async with self._database.transaction() as tx:
-            return await tx.embeddings.prune(self._model, keep=[key_of(text) for text in keep])
+            return None
+        try:
+            async with self._database.reading() as tx:
+                return await tx.embeddings.keys(self._model)
+        except Exception as error:  # noqa: BLE001  # any store's error: it only saves time
+            logger.warning("it cannot be told which vectors are kept: %s", error)
+            return None
+
+    async def forget(self, keys: Collection[bytes]) -> None:
+        """Forget vectors, all in one transaction."""
+        if self._database is not None:
+            async with self._database.transaction() as tx:
+                await tx.embeddings.remove(self._model, keys)
 
     async def nearest(self, vector: Vectors, *, limit: int) -> Sequence[bytes] | None:
         """Return the keys nearest to a vector; None where the database cannot tell."""
@@ -132,17 +152,34 @@ class Vault:
         self._fresh: dict[bytes, bytes] = {}
         self._changed = False
         self._saving = asyncio.Lock()
+        # The last look at which the text of a known vector was wanted. A dict of
+        # 100,000 keys takes 12 MB; the texts would take far more.
+        self._wanted: dict[bytes, int] = {}
+        self._looks = 0
+        # No vector is forgotten between finding that it is known and using it.
+        self._using = asyncio.Lock()
 
     async def open(self) -> None:
-        """Read the file, on another thread; one that is of no use is written anew by `save`."""
-        if self._path is None:
-            return
-        self._file = await asyncio.to_thread(
-            snapshot.load, self._path, self._model, self._dimension
-        )
-        self._changed = self._file is None
-        if self._file is not None:
-            self._places = await asyncio.to_thread(_places, self._file.keys)
+        """Read the file and what the database has of it.
+
+        A file that is of no use, or has more than the database, is written anew
+        by `save`: a crash may come between forgetting in the one and in the other.
+        """
+        if self._path is not None:
+            self._file = await asyncio.to_thread(
+                snapshot.load, self._path, self._model, self._dimension
+            )
+            self._changed = self._file is None
+        stood = await self._cache.keys()
+        await asyncio.to_thread(self._know, stood)
+
+    def _know(self, stood: Collection[bytes] | None) -> None:
+        """Note which vectors there are; `stood` are those of the database, if it can tell."""
+        filed = {} if self._file is None else _places(self._file.keys)
+        kept = filed.keys() if stood is None else frozenset(stood)
+        self._places = {key: place for key, place in filed.items() if key in kept}
+        self._changed = self._changed or len(self._places) < len(filed)
+        self._wanted = dict.fromkeys(kept, 0)
 
     async def vectors(self, texts: Sequence[str], encode: Encode) -> Vectors | None:
         """Return one vector per text; None where encoding failed.
@@ -153,6 +190,11 @@ class Vault:
         Raises:
             ValueError: the encoder's vectors are not of the dimension it names.
         """
+        async with self._using:
+            self._want(key_of(text) for text in texts)
+            return await self._vectors(texts, encode)
+
+    async def _vectors(self, texts: Sequence[str], encode: Encode) -> Vectors | None:
         known = self._remembered(texts)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         known |= await self._cache.known(missing)
@@ -171,16 +213,54 @@ class Vault:
         """Return the keys nearest to a vector; None where no database can tell."""
         return await self._cache.nearest(vector, limit=limit)
 
-    async def prune(self, keep: Collection[str]) -> int:
-        """Forget the vectors of all texts but these, in the database and with the next save."""
-        forgotten = await self._cache.prune(keep)
-        keys = {key_of(text) for text in keep}
-        before = len(self._places) + len(self._fresh)
-        self._places = {key: place for key, place in self._places.items() if key in keys}
-        self._fresh = {key: content for key, content in self._fresh.items() if key in keys}
-        dropped = before - len(self._places) - len(self._fresh)
-        self._changed = self._changed or bool(forgotten or dropped)
-        return max(forgotten, dropped)
+    async def forget(self, wanted: AsyncIterator[Collection[bytes]]) -> int:
+        """Forget vectors that were not wanted at two looks in a row, this being one.
+
+        `wanted` yields the keys of all texts there are. That makes a look, unless
+        there are none: then nothing is indexed yet. The first look may come while
+        older texts are still being read, so one alone decides nothing.
+
+        Only what this vault knows is forgotten: what stood there when it was
+        opened, and what it was asked for. What another bot on the same database
+        keeps meanwhile is for texts this one may not hear of before its next
+        start, and stays. Where a text that is gone here is still used there, or
+        older texts could not be read, forgetting costs encoding again.
+        Vectors of other models stay: only a bot with that model knows its texts.
+        """
+        look = self._looks + 1
+        if not await self._looked(wanted):
+            return 0
+        self._looks = look
+        missed = [key for key, last in self._wanted.items() if last < look - 1]
+        return sum([await self._forget(some) for some in _pieces(missed, _FORGOTTEN)])
+
+    async def _looked(self, wanted: AsyncIterator[Collection[bytes]]) -> int:
+        """Note which texts there are, and say how many."""
+        count = 0
+        async for keys in wanted:
+            self._want(keys)
+            count += len(keys)
+        return count
+
+    def _want(self, keys: Iterable[bytes]) -> None:
+        """Note that texts were wanted at the look to come, or the one under way."""
+        self._wanted.update(dict.fromkeys(keys, self._looks + 1))
+
+    async def _forget(self, keys: Sequence[bytes]) -> int:
+        """Forget some vectors, but none that was asked for since."""
+        async with self._using:
+            before = self._looks - 1
+            gone = [key for key in keys if self._wanted.get(key, before) < before]
+            if not gone:
+                return 0
+            for key in gone:
+                self._places.pop(key, None)
+                self._fresh.pop(key, None)
+            self._changed = True
+            await self._cache.forget(gone)
+            for key in gone:
+                del self._wanted[key]
+            return len(gone)
 
     async def save(self) -> None:
         """Write the file if anything is new, on another thread; a failure is logged.
@@ -195,13 +275,13 @@ class Vault:
                 self._file, self._places = None, {}
 
     async def _save(self, path: Path) -> None:
+        self._changed = False
         try:
             contents = await self._cache.all() if self._cache.kept else self._held()
             await asyncio.to_thread(self._write, path, contents)
         except Exception as error:  # noqa: BLE001  # any store's error: the file only saves time
             logger.warning("the vectors cannot be saved at %s: %s", path, error)
-            return
-        self._changed = False
+            self._changed = True
 
     async def close(self) -> None:
         """Save what is new, and let everything go."""

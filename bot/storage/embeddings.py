@@ -25,6 +25,9 @@ _PAGE = 1000  # rows that are read at once
 
 _OF_MODEL = col(EmbeddingRow.model) == bindparam("of_model")
 _ADD = Prepared(Upsert(EmbeddingRow, key=("model", "key"), update=("vector",)))
+_REMOVE = Prepared(
+    delete(EmbeddingRow).where(_OF_MODEL, col(EmbeddingRow.key) == bindparam("of_key"))
+)
 _NEXT = (
     select(col(EmbeddingRow.key))
     .where(_OF_MODEL, col(EmbeddingRow.key) > bindparam("after"))
@@ -58,6 +61,10 @@ class StoredEmbeddings:
         """Return every key of a model with its vector, ordered by key."""
         return [(row.key, row.vector) async for row in self._paged(_NEXT_VECTORS, model)]
 
+    async def keys(self, model: str) -> Collection[bytes]:
+        """Return every key of a model, in order."""
+        return [row.key async for row in self._paged(_NEXT_KEYS, model)]
+
     async def add(self, model: str, vectors: Mapping[bytes, bytes]) -> None:
         """Keep vectors; those of known keys are replaced."""
         rows = [{"model": model, "key": k, "vector": v} for k, v in sorted(vectors.items())]
@@ -65,19 +72,12 @@ class StoredEmbeddings:
             await self._rows.execute_many(_ADD, piece)
             await asyncio.sleep(0)
 
-    async def prune(self, model: str, *, keep: Collection[bytes]) -> int:
-        """Forget a model's vectors but these, and return how many were forgotten."""
-        known = {row.key async for row in self._paged(_NEXT_KEYS, model)}
-        gone = 0
-        for piece in pieces(sorted(known.difference(keep)), PIECE):
-            result = await self._rows.execute(
-                delete(EmbeddingRow).where(
-                    col(EmbeddingRow.model) == model, col(EmbeddingRow.key).in_(piece)
-                )
-            )
-            gone += result.rowcount
+    async def remove(self, model: str, keys: Collection[bytes]) -> None:
+        """Forget vectors; an unknown key is no error."""
+        rows = [{"of_model": model, "of_key": key} for key in keys]
+        for piece in pieces(rows, PIECE):
+            await self._rows.execute_many(_REMOVE, piece)
             await asyncio.sleep(0)
-        return gone
 
     async def nearest(self, model: str, vector: bytes, *, limit: int) -> Sequence[bytes] | None:
         """Return None: this store cannot search."""

@@ -183,21 +183,6 @@ async def test_more_texts_than_one_statement_takes_and_texts_no_encoding_can_hol
     assert all((known[text] == kept[text]).all() for text in texts)
 
 
-async def test_what_is_no_longer_wanted_is_forgotten_everywhere(
-    database: Database, tmp_path: Path
-) -> None:
-    path = tmp_path / "vectors"
-    await asked(vault(database, path))
-    pruning = vault(database, path)
-    await pruning.open()
-    assert await pruning.prune(TEXTS[:10]) == 20
-    await pruning.close()
-    _, encoded = await asked(vault(None, path))
-    assert encoded == list(TEXTS[10:])
-    _, encoded = await asked(vault(database, None))
-    assert encoded == list(TEXTS[10:])
-
-
 async def test_a_file_that_cannot_be_written_is_no_reason_to_fail(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

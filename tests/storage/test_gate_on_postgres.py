@@ -9,9 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.services import test_engine, test_gate
+from tests.services import (
+    test_engine,
+    test_gate,
+    test_gate_doubts,
+    test_gate_stops,
+    test_gate_undoing,
+)
 from tests.storage.stores import Postgres
 from tests.storage.worlds import StoreWorld
+
+TOLD = (test_gate, test_gate_doubts, test_gate_stops, test_gate_undoing, test_engine)
 
 
 @pytest.fixture
@@ -31,8 +39,8 @@ def _stories(module: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
             yield name, test
 
 
-globals().update({**dict(_stories(test_gate)), **dict(_stories(test_engine))})
+globals().update(story for module in TOLD for story in _stories(module))
 
 
 def test_there_are_stories() -> None:
-    assert sum(1 for module in (test_gate, test_engine) for _ in _stories(module)) > 40
+    assert sum(1 for module in TOLD for _ in _stories(module)) > 40

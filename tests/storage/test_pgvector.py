@@ -120,7 +120,7 @@ async def test_the_planner_can_use_the_graph(url: str, tmp_path: Path) -> None:
     assert any(f"Index Scan using {graph}" in line for line in plan), plan
 
 
-async def test_what_is_pruned_is_never_found_and_what_is_left_always(
+async def test_what_is_removed_is_never_found_and_what_is_left_always(
     url: str, tmp_path: Path
 ) -> None:
     known = keyed(units(300))
@@ -128,7 +128,7 @@ async def test_what_is_pruned_is_never_found_and_what_is_left_always(
     async with connected(url + APPROXIMATE, tmp_path) as store:
         await put(store, known)
         async with store.transaction() as tx:
-            assert await tx.embeddings.prune("m", keep=kept) == 290
+            await tx.embeddings.remove("m", known.keys() - kept.keys())
         assert derived(url) == [("m", key) for key in kept]
         near = known[max(known)]
         assert await nearest(store, near, limit=10) == brute(kept, near, 10)
@@ -198,7 +198,7 @@ async def test_what_is_stored_while_others_start_is_derived_too(url: str, tmp_pa
         while at < 600:
             await put(store, dict(rows[at : at + 5]))
             async with store.transaction() as tx:
-                await tx.embeddings.prune("m", keep=[k for k, _ in rows[20 : at + 5]])
+                await tx.embeddings.remove("m", [k for k, _ in rows[:20]])
             at += 5
         await asyncio.gather(*starts)
         for other in others:

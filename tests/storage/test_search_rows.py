@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from bot.domain.incidents import IncidentId
 from bot.domain.known_errors import KnownError, KnownErrorState
 from bot.ports import Judgement, SearchLabel
+from bot.search.vectors import Vault, Vectors, key_of
 from tests.fakes import FakeClock
+from tests.search.encoders import DIMENSION, WordEncoder
 from tests.storage.conftest import Opening
 from tests.storage.opened import opened
 from tests.storage.stores import Store, connected
@@ -173,17 +175,76 @@ async def test_a_vector_of_a_known_key_is_replaced(store: Store) -> None:
         assert await view.embeddings.all("m") == [(key(1), b"\1<\1<"), *vectors(2).items()]
 
 
-async def test_pruning_forgets_the_rest_of_one_model(store: Store) -> None:
+async def test_removed_vectors_of_one_model_are_gone(store: Store) -> None:
     async with store.transaction() as tx:
         await tx.embeddings.add("m", vectors(*range(1200)))
         await tx.embeddings.add("other", vectors(1))
+    gone = [key(n) for n in range(1200) if n not in {5, 7}]
     async with store.transaction() as tx:
-        assert await tx.embeddings.prune("m", keep=[key(5), key(7), key(99_999)]) == 1198
-        assert await tx.embeddings.prune("m", keep=[key(5), key(7)]) == 0
-        assert await tx.embeddings.prune("none", keep=[]) == 0
+        await tx.embeddings.remove("m", [*gone, key(99_999)])
+        await tx.embeddings.remove("m", gone)
+        await tx.embeddings.remove("m", [])
+        await tx.embeddings.remove("none", [key(5)])
     async with store.reading() as view:
         assert dict(await view.embeddings.all("m")) == vectors(5, 7)
         assert dict(await view.embeddings.all("other")) == vectors(1)
+
+
+async def test_keys_are_listed_in_order_by_model(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.embeddings.add("m", vectors(*range(2500, 0, -1)))
+        await tx.embeddings.add("other", vectors(0))
+    async with store.reading() as view:
+        assert await view.embeddings.keys("m") == [key(n) for n in range(1, 2501)]
+        assert await view.embeddings.keys("other") == [key(0)]
+        assert await view.embeddings.keys("none") == []
+
+
+async def test_a_removal_that_is_rolled_back_removes_nothing(store: Store) -> None:
+    async def failing() -> None:
+        async with store.transaction() as tx:
+            await tx.embeddings.remove("m", [key(1)])
+            raise KeyError
+
+    async with store.transaction() as tx:
+        await tx.embeddings.add("m", vectors(1))
+    with pytest.raises(KeyError):
+        await failing()
+    async with store.reading() as view:
+        assert await view.embeddings.all("m") == sorted(vectors(1).items())
+        near = await view.embeddings.nearest("m", vectors(1)[key(1)], limit=1)
+        assert near is None or list(near) == [key(1)]
+
+
+async def test_two_bots_on_one_store_forget_what_is_gone_and_nothing_that_is_new(
+    open_store: Opening,
+) -> None:
+    texts = [f"disk {number} is full" for number in range(300)]
+    encoder = WordEncoder()
+
+    async def encode(some: Sequence[str]) -> Vectors:
+        return encoder.encode(some)
+
+    async def wanted() -> AsyncIterator[Collection[bytes]]:
+        yield [key_of(text) for text in texts[:20]]
+
+    async with open_store() as store, open_store() as elsewhere:
+        one, other = (Vault(s, None, model="m", dimension=DIMENSION) for s in (store, elsewhere))
+        await one.open()
+        await one.vectors(texts[:250], encode)
+        await other.open()
+        await one.vectors(texts[250:], encode)
+        assert [await other.forget(wanted()) for _ in range(3)] == [0, 230, 0]
+        async with elsewhere.reading() as view:
+            kept = {key_of(text) for text in (*texts[:20], *texts[250:])}
+            assert set(await view.embeddings.keys("m")) == kept
+        vector = encoder.encode(texts[100:101])[0]
+        near = await other.nearest(vector, limit=300)
+        assert near is None or (near and set(near) <= kept)
+        # Who encoded them may forget all that is gone, and what is gone already does no harm.
+        assert [await one.forget(wanted()) for _ in range(3)] == [0, 0, 280]
+        async with store.reading() as view:
+            assert len(await view.embeddings.keys("m")) == 20
 
 
 async def test_more_keys_than_a_statement_takes_are_asked_for_in_pieces(store: Store) -> None:

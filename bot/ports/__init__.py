@@ -1,0 +1,106 @@
+"""What the use cases need from the world, as bare protocols.
+
+Implementations live in the adapters (`storage`, `slack`, `search`, `llm`);
+`tests/fakes.py` has in-memory ones that behave. Whoever needs a port imports it
+from here.
+"""
+
+from bot.ports.chat import Chat, ChatError, MessageRef, Said
+from bot.ports.database import AdoptedPolicy, Database, Keyed, Slots, Transaction
+from bot.ports.learning import (
+    Embeddings,
+    Judgement,
+    RunbookUsage,
+    RunbookUse,
+    SearchLabel,
+    SearchLabels,
+    Use,
+)
+from bot.ports.ledger import (
+    Anchor,
+    AnchorFailed,
+    Checkpoints,
+    Hold,
+    KeysElsewhere,
+    KeysUnfit,
+    LedgerArchive,
+    LedgerWriter,
+    Privacy,
+    Proof,
+    Receipt,
+    SignedCheckpoint,
+)
+from bot.ports.outputs import OutputPiece, Outputs, OutputSize, OutputTail, RunOutputs
+from bot.ports.repositories import (
+    Claim,
+    Decisions,
+    Deliveries,
+    Effects,
+    Groups,
+    Incidents,
+    Outbox,
+    Posted,
+    PostedMessages,
+    Postmortems,
+    Queued,
+    Runs,
+    Switches,
+    Timelines,
+)
+from bot.ports.world import Clock, LanguageModel, ModelUnavailable, Policy, Prompts, Search
+
+__all__ = [
+    "AdoptedPolicy",
+    "Anchor",
+    "AnchorFailed",
+    "Chat",
+    "ChatError",
+    "Checkpoints",
+    "Claim",
+    "Clock",
+    "Database",
+    "Decisions",
+    "Deliveries",
+    "Effects",
+    "Embeddings",
+    "Groups",
+    "Hold",
+    "Incidents",
+    "Judgement",
+    "Keyed",
+    "KeysElsewhere",
+    "KeysUnfit",
+    "LanguageModel",
+    "LedgerArchive",
+    "LedgerWriter",
+    "MessageRef",
+    "ModelUnavailable",
+    "Outbox",
+    "OutputPiece",
+    "OutputSize",
+    "OutputTail",
+    "Outputs",
+    "Policy",
+    "Posted",
+    "PostedMessages",
+    "Postmortems",
+    "Privacy",
+    "Prompts",
+    "Proof",
+    "Queued",
+    "Receipt",
+    "RunOutputs",
+    "RunbookUsage",
+    "RunbookUse",
+    "Runs",
+    "Said",
+    "Search",
+    "SearchLabel",
+    "SearchLabels",
+    "SignedCheckpoint",
+    "Slots",
+    "Switches",
+    "Timelines",
+    "Transaction",
+    "Use",
+]
