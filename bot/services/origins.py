@@ -7,7 +7,6 @@ nothing here is believed by a comparison: see `bot.services.agreement`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -18,10 +17,10 @@ from bot.domain.errors import Refused
 from bot.domain.ledger import Entry
 from bot.domain.notes import Signature, SignedNote, VerifierKey
 from bot.ports import Transaction
+from bot.services.agreement import Names
 
 _ORIGIN = "origin"
 _KEY = "key:"
-_RESTORED = re.compile(r"/[1-9][0-9]{0,5}")  # what restoring adds to a log's name
 
 
 class Signer(Protocol):
@@ -82,7 +81,7 @@ async def adopt(tx: Transaction, base: str) -> None:
     origin = await origin_in(tx)
     if origin is None:
         await tx.keys.save(_ORIGIN, base)
-    elif origin != base and _RESTORED.fullmatch(origin.removeprefix(base)) is None:
+    elif Names(base=base, origin=origin).generation_of(origin) is None:
         raise Refused(f"The database is the log {origin}, and not {base}.")
 
 

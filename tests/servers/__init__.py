@@ -7,17 +7,19 @@
 `async with relay(server) as wire:` stands in between, to be held, cut or taken
 away. Each server skips the test, with a reason, where its package is not
 installed. Use them from fixtures of module scope: PostgreSQL takes a second or
-two to start.
+two to start. A `WebService` is played by the test itself.
 """
 
 from tests.servers.alerting import alertmanager, prometheus
 from tests.servers.databases import postgres_server, redis_server
 from tests.servers.processes import Server, free_port, needed, started
 from tests.servers.relays import Relay, relay
+from tests.servers.web_services import WebService
 
 __all__ = [
     "Relay",
     "Server",
+    "WebService",
     "alertmanager",
     "free_port",
     "needed",

@@ -77,7 +77,8 @@ _VALUE: Mapping[str, Any] = {
     "properties": {"value": {"type": "integer"}},
     "required": ["value"],
 }
-Behaviour = Callable[[ActionCall, Callable[[], None]], Awaitable[ActionResult]]
+Do = Callable[[], None]
+Behaviour = Callable[[ActionCall, Do], Awaitable[ActionResult]]
 
 
 async def obey(call: ActionCall, do: Callable[[], None]) -> ActionResult:
@@ -258,6 +259,10 @@ class World:
         self.redact: Redact = unredacted
         self._numbers = itertools.count()
         self.lamp.before = self._announced
+
+    def change(self, reference: str, **changes: object) -> None:
+        """Change an action of the registry, as a release would."""
+        self.actions[reference] = replace(self.actions[reference], **changes)  # type: ignore[arg-type]
 
     async def _announced(self, call: ActionCall) -> None:
         """Hold every effect against its intent, which must be committed by now."""

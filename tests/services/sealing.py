@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bot.domain.notes import Signature, SignedNote, VerifierKey
 from bot.ledger.anchors.files import FileAnchor
 from bot.ledger.signing import FileKey, verify_ed25519
 from bot.ports import Anchor, AnchorFailed, Proof, SignedCheckpoint
@@ -172,3 +173,26 @@ def backup(folder: Path, to: Path) -> None:
     let_go(folder)
     let_go(to)
     shutil.copy(folder / "tocsin.db", to / "tocsin.db")
+
+
+@dataclass
+class Broken:
+    """A key that cannot be reached until it can."""
+
+    works: bool = False
+    asked: int = 0
+    key: FileKey = field(default_factory=key)
+
+    @property
+    def verifier(self) -> VerifierKey:
+        return self.key.verifier
+
+    def sign(self, message: bytes) -> bytes:
+        self.asked += 1
+        if not self.works:
+            raise ConnectionError("the key service is down")
+        return self.key.sign(message)
+
+
+def signatures(note: bytes) -> Sequence[Signature]:
+    return SignedNote.parse(note).signatures

@@ -11,29 +11,19 @@ from typing import Any
 
 import pytest
 
-from bot.domain.actions import (
-    Action,
-    ActionCall,
-    ActionFailed,
-    ActionResult,
-    Effect,
-    Risk,
-    Transient,
-)
+from bot.domain.actions import Action, Effect, Risk
 from bot.domain.approvals import Verdict
-from bot.domain.effects import EffectState
 from bot.domain.errors import AlreadyDone, Refused
 from bot.domain.people import Caller, Standing
 from bot.domain.policy import RiskPolicy
-from bot.domain.runbooks import ApprovalGroup, OnFailure, Retry
-from bot.domain.runs import RunId, RunState, StepState
+from bot.domain.runbooks import ApprovalGroup, OnFailure
+from bot.domain.runs import RunState, StepState
 from bot.services.authority import check_rollback
 from bot.services.registry import Registry
 from tests.services.gate_world import (
     ANSWER_WITHIN,
     DANA,
     EXECUTE_WITHIN,
-    LEASE,
     MARCUS,
     PRIYA,
     ROBOT,
@@ -41,10 +31,6 @@ from tests.services.gate_world import (
     World,
     step,
 )
-from tests.services.test_gate_machine import Crash
-
-Do = Callable[[], None]
-
 
 # The straight way.
 
@@ -398,7 +384,7 @@ async def test_consent_does_not_cover_an_action_that_became_riskier(
 ) -> None:
     id = await world.planned()
     await world.approve(id)
-    _change(world, "lamp.on@1", **changes)
+    world.change("lamp.on@1", **changes)
     await world.work()
     run = await world.run(id)
     assert run.state is RunState.FAILED
@@ -409,7 +395,7 @@ async def test_consent_does_not_cover_an_action_that_became_riskier(
 async def test_an_action_that_lost_its_idempotence_is_riskier(world: World) -> None:
     id = await world.planned(step(uses="lamp.set@1", arguments={"value": 1}))
     await world.approve(id)
-    _change(world, "lamp.set@1", idempotent=False)
+    world.change("lamp.set@1", idempotent=False)
     await world.work()
     assert "riskier" in (await world.run(id)).reason
     assert world.lamp.calls == []
@@ -418,7 +404,7 @@ async def test_an_action_that_lost_its_idempotence_is_riskier(world: World) -> N
 async def test_arguments_are_held_against_the_schema_again_before_the_effect(world: World) -> None:
     id = await world.planned()
     await world.approve(id)
-    _change(world, "lamp.on@1", arguments={"type": "object", "required": ["wattage"]})
+    world.change("lamp.on@1", arguments={"type": "object", "required": ["wattage"]})
     await world.work()
     run = await world.run(id)
     assert run.state is RunState.FAILED
@@ -436,496 +422,6 @@ async def test_an_action_that_is_gone_fails_the_run(world: World) -> None:
     assert "lamp.on@1" in run.reason
 
 
-# Stopping.
-
-
-@pytest.mark.parametrize("moves", (0, 1))
-async def test_a_run_that_waits_is_stopped_at_once(world: World, moves: int) -> None:
-    id = await world.ask()
-    for _ in range(moves):
-        await world.move()
-    await world.runs.stop(id, by=world.caller(DANA))
-    assert await world.state(id) is RunState.CANCELLED
-    await world.work()
-    assert world.lamp.calls == []
-    with pytest.raises(Refused, match="cancelled already"):
-        await world.runs.stop(id, by=world.caller(DANA))
-
-
-async def test_an_approval_after_the_stop_is_refused(world: World) -> None:
-    id = await world.planned(approval={Risk.R1: (ApprovalGroup(group="a", count=2),)})
-    await world.runs.stop(id, by=world.caller(DANA))
-    with pytest.raises(Refused, match="cancelled already"):
-        await world.approve(id, PRIYA, "a")
-    with pytest.raises(Refused, match="cancelled already"):
-        await world.deny(id)
-
-
-async def test_a_run_stopped_while_it_is_planned_stays_stopped(world: World) -> None:
-    id = await world.ask()
-    claim = await world.claimed()
-    await world.runs.stop(id, by=world.caller(DANA))
-    await world.worker().move(claim)
-    await world.work()
-    assert await world.state(id) is RunState.CANCELLED
-
-
-async def test_a_stop_before_the_effect_forbids_it(world: World) -> None:
-    id = await world.planned()
-    await world.approve(id)
-    await world.move()
-    claim = await world.claimed()
-    await world.runs.stop(id, by=world.caller(DANA))
-    await world.worker().move(claim)
-    await world.work()
-    run = await world.run(id)
-    assert run.state is RunState.CANCELLED
-    assert run.reason == "stopped by Dana"
-    assert world.lamp.calls == []
-
-
-async def test_a_stop_between_two_steps_forbids_the_second(world: World) -> None:
-    id = await world.planned(step("one"), step("two"))
-    await world.approve(id)
-    await world.move()
-
-    async def stopped(call: ActionCall, do: Do) -> ActionResult:
-        do()
-        await world.runs.stop(id, by=world.caller(DANA))
-        return ActionResult(summary="done")
-
-    world.lamp.behaviour = [stopped]
-    await world.work()
-    run = await world.run(id)
-    assert run.state is RunState.CANCELLED
-    assert run.records[0].state is StepState.DONE
-    assert world.lamp.calls == [f"{id}:one"]
-    assert [u.step for u in run.undoes] == ["one"]
-
-
-async def test_a_run_is_stopped_while_it_verifies(world: World) -> None:
-    id = await world.planned(step(verify=SHINES))
-    await world.approve(id)
-    await world.work()
-    assert await world.state(id) is RunState.VERIFYING
-    await world.runs.stop(id, by=world.caller(MARCUS))
-    await world.work()
-    run = await world.run(id)
-    assert run.state is RunState.CANCELLED
-    assert [u.step for u in run.undoes] == ["one"]
-    with pytest.raises(Refused):
-        await world.runs.stop(id, by=world.caller(MARCUS))
-
-
-async def test_a_stop_during_a_look_is_not_put_off_to_the_next_look(world: World) -> None:
-    id = await world.planned(step(verify=SHINES))
-    await world.approve(id)
-    await world.move()
-    await world.move()
-    claim = await world.claimed()
-    assert claim.run.state is RunState.VERIFYING
-    await world.runs.stop(id, by=world.caller(MARCUS))
-    await world.worker().move(claim)
-    await world.work()
-    assert await world.state(id) is RunState.CANCELLED
-
-
-async def test_a_stopped_run_is_asked_to_stop_only_once(world: World) -> None:
-    id = await world.planned(step(verify=SHINES))
-    await world.approve(id)
-    await world.work()
-    await world.runs.stop(id, by=world.caller(MARCUS))
-    with pytest.raises(Refused, match="being stopped"):
-        await world.runs.stop(id, by=world.caller(PRIYA))
-
-
-# What an action says, and what it does not say.
-
-
-@pytest.mark.parametrize("no", (Refused("not today"), ActionFailed("not today")))
-async def test_a_no_from_the_action_is_a_failure_without_doubt(world: World, no: Exception) -> None:
-    async def refuse(call: ActionCall, do: Do) -> ActionResult:
-        raise no
-
-    world.lamp.behaviour = [refuse]
-    id = await world.planned(step(uses="lamp.blind@1"))
-    await world.approve(id)
-    await world.work()
-    run, effect = await world.run(id), await world.effect(id)
-    assert run.state is RunState.FAILED
-    assert "not today" in run.reason
-    assert effect is not None
-    assert effect.state is EffectState.FAILED
-
-
-async def test_going_on_past_a_failed_step_leaves_it_failed(world: World) -> None:
-    async def refuse(call: ActionCall, do: Do) -> ActionResult:
-        raise ActionFailed("no")
-
-    world.lamp.behaviour = [refuse]
-    id = await world.planned(step("one", on_failure=OnFailure.CONTINUE), step("two"))
-    await world.approve(id)
-    await world.work()
-    run = await world.run(id)
-    assert run.state is RunState.SUCCEEDED
-    assert [r.state for r in run.records] == [StepState.FAILED, StepState.DONE]
-    assert [u.step for u in run.undoes] == ["two"]
-
-
-async def breaks_before(call: ActionCall, do: Do) -> ActionResult:
-    raise ConnectionResetError("gone")
-
-
-async def breaks_after(call: ActionCall, do: Do) -> ActionResult:
-    do()
-    raise KeyError("unexpected")
-
-
-async def hangs(call: ActionCall, do: Do) -> ActionResult:
-    await asyncio.sleep(60)
-    raise AssertionError("nobody stopped it")
-
-
-async def hangs_after(call: ActionCall, do: Do) -> ActionResult:
-    do()
-    return await hangs(call, do)
-
-
-@pytest.mark.parametrize("behaviour", (breaks_after, hangs_after))
-async def test_an_effect_that_broke_off_and_took_place_counts_as_done(
-    world: World, behaviour: object
-) -> None:
-    world.lamp.behaviour = [behaviour]  # type: ignore[list-item]  # they are Behaviours
-    id = await world.planned(step(timeout=0.05))
-    await world.approve(id)
-    await world.work()
-    assert await world.state(id) is RunState.SUCCEEDED
-    assert world.lamp.done == {f"{id}:one": 1}
-    assert len((await world.run(id)).undoes) == 1
-
-
-@pytest.mark.parametrize("behaviour", (breaks_before, hangs))
-async def test_an_effect_that_broke_off_and_did_not_take_place_failed(
-    world: World, behaviour: object
-) -> None:
-    world.lamp.behaviour = [behaviour]  # type: ignore[list-item]  # they are Behaviours
-    id = await world.planned(step(timeout=0.05))
-    await world.approve(id)
-    await world.work()
-    effect = await world.effect(id)
-    assert effect is not None
-    assert effect.state is EffectState.FAILED
-    assert await world.state(id) is RunState.FAILED
-    assert world.lamp.calls == [f"{id}:one"]
-
-
-async def test_a_no_is_believed_only_after_the_deadline(world: World) -> None:
-    """The connection breaks, and the target acts a moment later."""
-    late: list[asyncio.Task[None]] = []
-
-    async def breaks_and_acts_late(call: ActionCall, do: Do) -> ActionResult:
-        async def act() -> None:
-            await asyncio.sleep(0.05)
-            do()
-
-        late.append(asyncio.create_task(act()))
-        raise ConnectionResetError("gone")
-
-    world.lamp.behaviour = [breaks_and_acts_late]
-    id = await world.planned(step(timeout=0.3))
-    await world.approve(id)
-    await world.work()
-    assert await world.state(id) is RunState.SUCCEEDED
-    assert world.lamp.done == {f"{id}:one": 1}
-
-
-@pytest.mark.parametrize("behaviour", (breaks_before, breaks_after, hangs, hangs_after))
-@pytest.mark.parametrize("uses", ("lamp.on@1", "lamp.blind@1"))
-async def test_an_effect_nobody_can_know_of_goes_to_a_person(
-    world: World, behaviour: object, uses: str
-) -> None:
-    world.lamp.answers = False
-    world.lamp.behaviour = [behaviour]  # type: ignore[list-item]  # they are Behaviours
-    id = await world.planned(step(uses=uses, timeout=0.05))
-    await world.approve(id)
-    await world.work(patience=30)
-    effect = await world.effect(id)
-    assert effect is not None
-    assert effect.state is EffectState.IN_DOUBT
-    assert await world.state(id) is RunState.IN_DOUBT
-    assert world.lamp.calls == [f"{id}:one"]
-
-
-@pytest.mark.parametrize(
-    ("shown", "retry", "state"),
-    (
-        ("nothing", None, EffectState.IN_DOUBT),
-        ("nothing", Retry(times=3, on=(Transient.CONFLICT,), wait=1), EffectState.IN_DOUBT),
-        ("the truth", None, EffectState.SUCCEEDED),
-    ),
-)
-async def test_a_second_attempt_that_fails_does_not_answer_for_the_first(
-    world: World, shown: str, retry: Retry | None, state: EffectState
-) -> None:
-    """A worker dies in its handler; the next one repeats the step, and is told no."""
-
-    async def dies_after(call: ActionCall, do: Do) -> ActionResult:
-        do()
-        raise Crash
-
-    async def conflicts(call: ActionCall, do: Do) -> ActionResult:
-        world.lamp.answers = shown == "the truth"
-        raise ActionFailed("somebody was faster", transient=Transient.CONFLICT)
-
-    world.lamp.answers = False
-    world.lamp.behaviour = [dies_after, conflicts]
-    once = step(uses="lamp.set@1", arguments={"value": 1}, retry=retry, timeout=0.05)
-    id = await world.planned(once)
-    await world.approve(id)
-    with pytest.raises(Crash):
-        await world.work()
-    world.clock.advance(seconds=LEASE + 1)
-    await world.work(patience=30)
-    effect = await world.effect(id)
-    assert effect is not None
-    assert effect.state is state
-    assert world.lamp.calls == [f"{id}:one"] * 2
-
-
-async def test_a_look_that_breaks_off_tells_nothing(world: World) -> None:
-    async def broken(call: ActionCall) -> object:
-        raise ValueError("what?")
-
-    _change(world, "lamp.on@1", reconcile=broken)
-    world.lamp.behaviour = [breaks_after]
-    id = await world.planned(step(timeout=0.05))
-    await world.approve(id)
-    await world.work()
-    assert await world.state(id) is RunState.IN_DOUBT
-
-
-async def test_foreign_text_never_keeps_an_outcome_from_being_written(world: World) -> None:
-    async def mumbles(call: ActionCall, do: Do) -> ActionResult:
-        do()
-        return ActionResult(summary="\ud800" + "x" * 100_000, value=float("nan"))
-
-    world.lamp.behaviour = [mumbles]
-    id = await world.planned()
-    await world.approve(id)
-    await world.work()
-    assert await world.state(id) is RunState.SUCCEEDED
-
-
-async def test_an_undo_that_breaks_off_does_not_hide_the_effect(world: World) -> None:
-    def broken(call: ActionCall, result: ActionResult) -> None:
-        raise KeyError("previous")
-
-    _change(world, "lamp.on@1", undo=broken)
-    id = await world.planned()
-    await world.approve(id)
-    await world.work()
-    run = await world.run(id)
-    assert run.state is RunState.SUCCEEDED
-    assert run.undoes == ()
-
-
-# A doubt, and the person who settles it.
-
-
-async def _doubtful(world: World, *, verify: bool = False) -> RunId:
-    world.lamp.behaviour = [breaks_after]
-    world.lamp.answers = False
-    id = await world.planned(step(timeout=0.05, verify=SHINES if verify else None))
-    await world.approve(id)
-    await world.work()
-    assert await world.state(id) is RunState.IN_DOUBT
-    return id
-
-
-async def test_a_doubt_settled_with_yes_goes_on_to_the_verification(world: World) -> None:
-    id = await _doubtful(world, verify=True)
-    await world.runs.settle(id, happened="yes", by=world.caller(PRIYA))
-    await world.work(patience=10)
-    run = await world.run(id)
-    assert run.state is RunState.SUCCEEDED
-    assert len(run.undoes) == 1
-    assert world.lamp.calls == [f"{id}:one"]
-    settled = [e for e in world.ledger() if e["type"] == "action.settled"]
-    assert [e["outcome"] for e in settled] == ["succeeded"]
-
-
-async def test_a_doubt_settled_with_no_fails_and_repeats_nothing(world: World) -> None:
-    id = await _doubtful(world)
-    await world.runs.settle(id, happened="no", by=world.caller(PRIYA))
-    await world.work()
-    assert await world.state(id) is RunState.FAILED
-    assert world.lamp.calls == [f"{id}:one"]
-    with pytest.raises(Refused, match="Nothing"):
-        await world.runs.settle(id, happened="yes", by=world.caller(PRIYA))
-
-
-async def test_a_doubt_is_settled_by_a_person_with_a_yes_or_a_no(world: World) -> None:
-    id = await _doubtful(world)
-    with pytest.raises(Refused, match="A person"):
-        await world.runs.settle(id, happened="yes", by=world.caller(ROBOT))
-    with pytest.raises(Refused, match="yes or no"):
-        await world.runs.settle(id, happened="maybe", by=world.caller(PRIYA))
-    assert await world.state(id) is RunState.IN_DOUBT
-
-
-async def test_a_run_without_a_doubt_is_not_settled(world: World) -> None:
-    id = await world.planned()
-    with pytest.raises(Refused, match="Nothing"):
-        await world.runs.settle(id, happened="yes", by=world.caller(PRIYA))
-
-
-# Taking back.
-
-
-async def test_an_undo_is_a_run_with_its_own_approval(world: World) -> None:
-    id = await world.planned(step("one"), step("two"))
-    await world.approve(id)
-    await world.work()
-    undo = await world.runs.undo(id, by=world.caller(MARCUS))
-    await world.work()
-    with pytest.raises(Refused, match="someone else"):
-        await world.approve(undo.id, MARCUS)
-    assert len(world.lamp.calls) == 2
-    await world.approve(undo.id, DANA)
-    await world.work()
-    assert await world.state(undo.id) is RunState.SUCCEEDED
-    assert world.lamp.calls[2:] == [f"{undo.id}:undo-two", f"{undo.id}:undo-one"]
-
-
-async def test_an_undo_is_asked_for_once_and_again_only_after_it_came_to_nothing(
-    world: World,
-) -> None:
-    id = await world.planned()
-    with pytest.raises(Refused, match="nothing"):
-        await world.runs.undo(id, by=world.caller(DANA))
-    await world.approve(id)
-    await world.work()
-    first = await world.runs.undo(id, by=world.caller(DANA))
-    with pytest.raises(Refused, match="already"):
-        await world.runs.undo(id, by=world.caller(MARCUS))
-    await world.work()
-    await world.deny(first.id)
-    second = await world.runs.undo(id, by=world.caller(DANA))
-    await world.work()
-    world.clock.advance(seconds=ANSWER_WITHIN)
-    await world.work()
-    assert await world.state(second.id) is RunState.EXPIRED
-    await world.runs.undo(id, by=world.caller(DANA))
-
-
-async def test_a_failed_verification_rolls_back_on_the_consent_of_its_plan(world: World) -> None:
-    world.lamp.seen = 0.0
-    id = await world.planned(step(verify=SHINES, on_failure=OnFailure.ROLLBACK))
-    await world.approve(id)
-    await world.work(patience=70)
-    run = await world.run(id)
-    assert run.state is RunState.ROLLED_BACK
-    assert run.plan is not None
-    assert "not verified within 60 s" in run.reason
-    rollback = next(r for r in await world.runs.recent() if r.parent == id)
-    assert rollback.state is RunState.SUCCEEDED
-    assert rollback.plan is not None
-    assert rollback.plan.authorised_by == run.plan.digest
-    assert world.lamp.calls == [f"{id}:one", f"{rollback.id}:undo-one"]
-
-
-async def test_a_rollback_never_does_more_than_was_approved(world: World) -> None:
-    world.lamp.seen = 0.0
-    id = await world.planned(step(uses="lamp.trap@1", verify=SHINES, on_failure=OnFailure.ROLLBACK))
-    await world.approve(id)
-    await world.work(patience=70)
-    rollback = next(r for r in await world.runs.recent() if r.parent == id)
-    assert rollback.state is RunState.FAILED
-    assert "riskier" in rollback.reason
-    assert world.lamp.calls == [f"{id}:one"]
-
-
-@pytest.mark.parametrize("what", ("arguments", "parent", "action"))
-async def test_a_rollback_that_was_tampered_with_is_not_run(world: World, what: str) -> None:
-    world.lamp.seen = 0.0
-    id = await world.planned(step(verify=SHINES, on_failure=OnFailure.ROLLBACK))
-    await world.approve(id)
-    while await world.state(id) is not RunState.ROLLING_BACK:
-        if not await world.move():
-            world.clock.advance(seconds=1)
-    rollback = next(r for r in await world.runs.recent() if r.parent == id)
-    while await world.state(rollback.id) is not RunState.RUNNING:
-        await world.move()
-    with sqlite3.connect(world.path) as raw:
-        (text,) = raw.execute("SELECT data FROM runs WHERE id = ?", (rollback.id,)).fetchone()
-        run = json.loads(text)
-        if what == "arguments":
-            run["plan"]["steps"][0]["arguments"]["of"] = "something else"
-        elif what == "action":
-            run["plan"]["steps"][0]["uses"] = "lamp.blind@1"
-        else:
-            run["parent"] = None
-        raw.execute("UPDATE runs SET data = ? WHERE id = ?", (json.dumps(run), rollback.id))
-    raw.close()
-    await world.work()
-    assert await world.state(rollback.id) is RunState.FAILED
-    assert world.lamp.calls == [f"{id}:one"]
-
-
-async def test_past_a_commit_point_nothing_is_rolled_back(world: World) -> None:
-    world.lamp.seen = 0.0
-    id = await world.planned(
-        step("one"),
-        step("two", commit_point=True),
-        step("three", uses="lamp.blind@1", verify=SHINES, on_failure=OnFailure.ROLLBACK),
-    )
-    await world.approve(id)
-    await world.work(patience=70)
-    run = await world.run(id)
-    assert run.state is RunState.FAILED
-    assert run.undoes == ()
-    assert [r for r in await world.runs.recent() if r.parent == id] == []
-
-
-# Verification.
-
-
-async def test_confirmations_count_only_in_a_row(world: World) -> None:
-    id = await world.planned(step(verify=SHINES))
-    await world.approve(id)
-    await world.work()
-    assert (await world.run(id)).good_checks == 1
-    world.lamp.seen = 0.0
-    world.clock.advance(seconds=5)
-    await world.work()
-    assert (await world.run(id)).good_checks == 0
-    world.lamp.seen = 1.0
-    await world.work(patience=10)
-    assert await world.state(id) is RunState.SUCCEEDED
-
-
-async def test_a_look_that_breaks_off_does_not_verify_for_ever(world: World) -> None:
-    async def broken(call: ActionCall) -> ActionResult:
-        raise ValueError("unexpected")
-
-    _change(world, "lamp.look@1", handler=broken)
-    id = await world.planned(step(verify=SHINES))
-    await world.approve(id)
-    await world.work(patience=70)
-    run = await world.run(id)
-    assert run.state is RunState.FAILED
-    assert "unexpected" in run.reason
-
-
-async def test_a_verification_may_not_change_anything(world: World) -> None:
-    id = await world.planned(step(verify=replace(SHINES, uses="lamp.blind@1")))
-    await world.approve(id)
-    await world.work(patience=70)
-    run = await world.run(id)
-    assert run.state is RunState.FAILED
-    assert world.lamp.calls == [f"{id}:one"]
-
-
 # The registry.
 
 
@@ -938,10 +434,6 @@ def test_two_actions_cannot_share_a_name(world: World) -> None:
     action: Action = world.actions["lamp.on@1"]
     with pytest.raises(ValueError, match="two actions"):
         Registry([action, action])
-
-
-def _change(world: World, reference: str, **changes: object) -> None:
-    world.actions[reference] = replace(world.actions[reference], **changes)  # type: ignore[arg-type]
 
 
 async def test_the_same_runbook_is_not_asked_for_twice_at_a_time(world: World) -> None:

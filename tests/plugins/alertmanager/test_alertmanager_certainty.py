@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from aiohttp import web
+from typing_extensions import override
 
 from bot.domain.actions import (
     Action,
@@ -23,7 +24,7 @@ from bot.domain.actions import (
     Transient,
 )
 from tests.plugins.alertmanager.bells import Bells, asking, offered, settings
-from tests.servers import Relay
+from tests.servers import Relay, WebService
 
 DISK = [{"name": "alertname", "value": "DiskFull"}]
 
@@ -33,8 +34,10 @@ def hour(key: str) -> ActionCall:
 
 
 @dataclass
-class Proxy:
+class Proxy(WebService):
     """Something before Alertmanager that answers in its own words; `made` are the silences."""
+
+    path: ClassVar[str] = "/api/v2/{rest:.*}"
 
     status: int = 200
     body: bytes = b"OK"
@@ -43,10 +46,9 @@ class Proxy:
     made: list[Any] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    port: int = 0
 
+    @override
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer one request."""
         self.asked.append(request.headers.get("Accept-Encoding", ""))
         if request.method == "POST":
             self.made.append(await request.json())
@@ -67,14 +69,8 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy(**given: Any) -> AsyncIterator[tuple[Proxy, dict[str, Action]]]:
-    made = Proxy(**given)
-    app = web.Application()
-    app.router.add_route("*", "/api/v2/{rest:.*}", made.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield made, offered(settings(runner.addresses[0][1]))
-    await runner.cleanup()
+    async with Proxy(**given) as made:
+        yield made, offered(settings(made.port))
 
 
 async def test_a_yes_that_cannot_be_read_is_a_doubt() -> None:

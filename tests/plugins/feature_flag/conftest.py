@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.plugins.feature_flag.flags import Flags, flag_service
+from tests.plugins.feature_flag.flags import Flags
 
 
 @pytest.fixture
 async def flags() -> AsyncIterator[Flags]:
-    async with flag_service() as made:
+    async with Flags() as made:
         yield made

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
+from typing_extensions import override
 
 from bot.domain.actions import Action, ActionCall
 from plugins.feature_flag.plugin import FeatureFlagSettings, actions
+from tests.servers import WebService
 
 TOKEN = "Bearer fl4g t%oken+="
 
 
 @dataclass
-class Flags:
+class Flags(WebService):
     """The service. `tricks` are played on the next requests to change something.
 
-    `echo` makes every answer repeat the credential; a `gate` that is shut holds
-    every request, and `reached` tells that one came.
+    `echo` makes every answer repeat the credential.
     """
+
+    path: ClassVar[str] = "/api/flags/{name}"
 
     enabled: dict[str, bool] = field(default_factory=lambda: {"checkout-v2": True, "a/b": True})
     version: int = 1
@@ -33,18 +33,12 @@ class Flags:
     looks: list[str] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
     echo: str = ""
-    port: int = 0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    runner: web.AppRunner | None = None
 
+    @override
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request."""
         text = await request.text()
         body = json.loads(text) if text else None
         self.seen.append((request.method, request.raw_path, dict(request.headers), body))
-        self.reached.set()
-        await self.gate.wait()
         if self.echo:
             return web.Response(status=400, text=self.echo, reason="no")
         if request.headers.get("Authorization") != TOKEN:
@@ -88,38 +82,11 @@ class Flags:
             request.transport.close()
         return web.Response(status=int(trick) if trick.isdecimal() else 200)
 
-    async def listen(self) -> None:
-        """Listen, on the same port as before."""
-        app = web.Application()
-        app.router.add_route("*", "/api/flags/{name}", self.answer)
-        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", self.port).start()
-        self.port = self.runner.addresses[0][1]
-
-    async def close(self) -> None:
-        """Listen no more."""
-        assert self.runner is not None
-        await self.runner.cleanup()
-
-
-@asynccontextmanager
-async def flag_service() -> AsyncIterator[Flags]:
-    """Run a flag service on loopback."""
-    made = Flags()
-    made.gate.set()
-    await made.listen()
-    try:
-        yield made
-    finally:
-        made.gate.set()
-        await made.close()
-
 
 def settings(service: Flags, **other: Any) -> FeatureFlagSettings:
     """Return settings for this service."""
     given = {
-        "url": f"http://127.0.0.1:{service.port}",
+        "url": service.url,
         "path": "/api/flags/{flag}",
         "flags": ["checkout-v2", "gone"],
         "token": TOKEN,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from typing_extensions import override
@@ -44,22 +44,12 @@ class Looking(Subject):
         self.flags.enabled["checkout-v2"] = True
 
     @override
-    @asynccontextmanager
-    async def hanging(self) -> AsyncIterator[Reached]:
-        async def reached() -> None:
-            await self.flags.reached.wait()
-
-        self.flags.gate.clear()
-        self.flags.reached.clear()
-        yield reached
-        self.flags.gate.set()
+    def hanging(self) -> AbstractAsyncContextManager[Reached]:
+        return self.flags.holding()
 
     @override
-    @asynccontextmanager
-    async def away(self) -> AsyncIterator[None]:
-        await self.flags.close()
-        yield
-        await self.flags.listen()
+    def away(self) -> AbstractAsyncContextManager[None]:
+        return self.flags.away()
 
     @override
     @asynccontextmanager

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from typing_extensions import override
 
 from bot.domain.actions import Action, ActionCall
 from plugins.http.actions import HttpActions, Limits, Secret
 from plugins.http.targets import Origin, origin
+from tests.servers import WebService
 
 TOKEN = "h77p-t%oken+="
 
 
 @dataclass
-class Service:
+class Service(WebService):
     """The service. `status` and `headers` are those of every answer; `leaks` repeats secrets."""
 
     count: int = 0
@@ -26,15 +26,10 @@ class Service:
     headers: dict[str, str] = field(default_factory=dict)
     breaks: bool = False
     leaks: bool = False
-    port: int = 0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    runner: web.AppRunner | None = None
 
+    @override
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request; whatever does not only read counts."""
-        self.reached.set()
-        await self.gate.wait()
         if request.method not in ("GET", "HEAD"):
             self.count += 1
         if self.breaks:
@@ -48,33 +43,6 @@ class Service:
     def origin(self) -> Origin:
         """Return what the allow-list holds."""
         return origin(f"http://service.test:{self.port}")
-
-    async def listen(self) -> None:
-        """Listen, on the same port as before."""
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self.answer)
-        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", self.port).start()
-        self.port = self.runner.addresses[0][1]
-
-    async def close(self) -> None:
-        """Listen no more."""
-        assert self.runner is not None
-        await self.runner.cleanup()
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[Service]:
-    """Run the service on loopback."""
-    made = Service()
-    made.gate.set()
-    await made.listen()
-    try:
-        yield made
-    finally:
-        made.gate.set()
-        await made.close()
 
 
 def limits(service: Service, *others: Origin) -> Limits:

@@ -3,27 +3,30 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from aiohttp import web
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr, ValidationError
+from typing_extensions import override
 
 from bot.domain.actions import Action, ActionCall, ActionFailed, OutcomeUnknown
 from plugins.http.actions import HttpActions, Limits, Secret, number_at
 from plugins.http.addresses import forbidden
 from plugins.http.plugin import Credential, HttpSettings, secrets
 from plugins.http.targets import allowed, origin
+from tests.servers import WebService
 
 
-class Server:
+@dataclass
+class Server(WebService):
     """A small server that remembers what it was asked."""
 
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, dict[str, str], str]] = []
-        self.port = 0
+    seen: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
 
+    @override
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(
             (request.method, request.path_qs, dict(request.headers), await request.text())
@@ -46,15 +49,8 @@ class Server:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    made = Server()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.port = runner.addresses[0][1]
-    yield made
-    await runner.cleanup()
+    async with Server() as made:
+        yield made
 
 
 def actions(server: Server, **limits: Any) -> dict[str, Action]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from typing_extensions import override
 
 from bot.domain.actions import JSON, Arguments
 from tests.contracts.actions import ActionContract, Reached, Subject
-from tests.plugins.http.services import TOKEN, Service, limits, offered, serving
+from tests.plugins.http.services import TOKEN, Service, limits, offered
 
 
 class Getting(Subject):
@@ -49,22 +49,12 @@ class Getting(Subject):
         self.service.count = 0
 
     @override
-    @asynccontextmanager
-    async def hanging(self) -> AsyncIterator[Reached]:
-        async def reached() -> None:
-            await self.service.reached.wait()
-
-        self.service.gate.clear()
-        self.service.reached.clear()
-        yield reached
-        self.service.gate.set()
+    def hanging(self) -> AbstractAsyncContextManager[Reached]:
+        return self.service.holding()
 
     @override
-    @asynccontextmanager
-    async def away(self) -> AsyncIterator[None]:
-        await self.service.close()
-        yield
-        await self.service.listen()
+    def away(self) -> AbstractAsyncContextManager[None]:
+        return self.service.away()
 
     @override
     @asynccontextmanager
@@ -88,12 +78,12 @@ class Sending(Getting):
 class TestHttpGet(ActionContract):
     @pytest.fixture
     async def subject(self) -> AsyncIterator[Subject]:
-        async with serving() as service:
+        async with Service() as service:
             yield Getting(service)
 
 
 class TestHttpRequest(ActionContract):
     @pytest.fixture
     async def subject(self) -> AsyncIterator[Subject]:
-        async with serving() as service:
+        async with Service() as service:
             yield Sending(service)

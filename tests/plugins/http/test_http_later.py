@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from bot.domain.actions import ActionFailed, OutcomeUnknown, Transient
 from plugins.http.exchange import seconds_to_wait
 from plugins.http.targets import origin
-from tests.plugins.http.services import Service, asking, limits, offered, serving
+from tests.plugins.http.services import Service, asking, limits, offered
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
-    async with serving() as made:
+    async with Service() as made:
         yield made
 
 

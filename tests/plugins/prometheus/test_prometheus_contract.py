@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from typing_extensions import override
 
 from bot.domain.actions import Arguments
 from tests.contracts.actions import ActionContract, Reached, Subject
-from tests.plugins.prometheus.watchers import TOKEN, Watcher, matrix, offered, settings, watching
+from tests.plugins.prometheus.watchers import TOKEN, Watcher, matrix, offered, settings
 
 VECTOR = {"resultType": "vector", "result": [{"metric": {}, "value": [0, "1"]}]}
 
@@ -35,36 +35,26 @@ class Asking(Subject):
         return (({**self.given, "query": ""}, "query"), ({**self.given, "query": 1}, "query"))
 
     @override
-    @asynccontextmanager
-    async def hanging(self) -> AsyncIterator[Reached]:
-        async def reached() -> None:
-            await self.watcher.reached.wait()
-
-        self.watcher.gate.clear()
-        self.watcher.reached.clear()
-        yield reached
-        self.watcher.gate.set()
+    def hanging(self) -> AbstractAsyncContextManager[Reached]:
+        return self.watcher.holding()
 
     @override
-    @asynccontextmanager
-    async def away(self) -> AsyncIterator[None]:
-        await self.watcher.close()
-        yield
-        await self.watcher.listen()
+    def away(self) -> AbstractAsyncContextManager[None]:
+        return self.watcher.away()
 
     @override
     @asynccontextmanager
     async def leaking(self) -> AsyncIterator[None]:
-        before = self.watcher.answer
-        self.watcher.answer = {"status": "error", "error": f"{TOKEN} and Bearer {TOKEN}"}
+        before = self.watcher.body
+        self.watcher.body = {"status": "error", "error": f"{TOKEN} and Bearer {TOKEN}"}
         yield
-        self.watcher.answer = before
+        self.watcher.body = before
 
 
 class TestPrometheusQuery(ActionContract):
     @pytest.fixture
     async def subject(self) -> AsyncIterator[Subject]:
-        async with watching({"status": "success", "data": VECTOR}) as watcher:
+        async with Watcher({"status": "success", "data": VECTOR}) as watcher:
             yield Asking(watcher, "prometheus.query@1", {"query": "up"})
 
 
@@ -72,5 +62,5 @@ class TestPrometheusRange(ActionContract):
     @pytest.fixture
     async def subject(self) -> AsyncIterator[Subject]:
         arguments = {"query": "up", "over": 60, "reduce": "last"}
-        async with watching(matrix(["1"])) as watcher:
+        async with Watcher(matrix(["1"])) as watcher:
             yield Asking(watcher, "prometheus.range@1", arguments)

@@ -16,16 +16,7 @@ from hypothesis import strategies as st
 
 from bot.domain.actions import ActionFailed, Transient
 from plugins.prometheus.ranges import MOST_SAMPLES, Range
-from tests.plugins.prometheus.watchers import (
-    NOW,
-    TOKEN,
-    Watcher,
-    matrix,
-    offered,
-    over,
-    settings,
-    watching,
-)
+from tests.plugins.prometheus.watchers import NOW, TOKEN, Watcher, matrix, offered, over, settings
 from tests.servers import Server, prometheus
 
 
@@ -39,7 +30,7 @@ async def ranged(watcher: Watcher, reduce: str, **other: Any) -> Any:
     (("max", 9.0), ("min", 1.0), ("avg", 4.0), ("last", 2.0), ("delta", -2.0)),
 )
 async def test_a_series_becomes_one_number(reduce: str, value: float) -> None:
-    async with watching(matrix(["4", "1", "9", "NaN", "2"])) as watcher:
+    async with Watcher(matrix(["4", "1", "9", "NaN", "2"])) as watcher:
         result = await ranged(watcher, reduce)
     assert result.value == value
     assert result.summary == f"{reduce} over 60 s: {value:.4g}"
@@ -51,7 +42,7 @@ async def test_a_series_becomes_one_number(reduce: str, value: float) -> None:
     ((["NaN", "NaN"], "max"), (["1", "+Inf"], "max"), (["+Inf", "+Inf"], "delta")),
 )
 async def test_what_is_not_finite_is_no_value(values: list[str], reduce: str) -> None:
-    async with watching(matrix(values)) as watcher:
+    async with Watcher(matrix(values)) as watcher:
         result = await ranged(watcher, reduce)
     assert (result.value, result.summary) == (None, f"{reduce} over 60 s: no number")
 
@@ -74,7 +65,7 @@ async def test_what_is_not_finite_is_no_value(values: list[str], reduce: str) ->
     ),
 )
 async def test_anything_else_is_refused_clearly(answer: Any, reason: str) -> None:
-    async with watching(answer) as watcher:
+    async with Watcher(answer) as watcher:
         with pytest.raises(ActionFailed, match=reason):
             await ranged(watcher, "max")
 
@@ -83,7 +74,7 @@ async def test_anything_else_is_refused_clearly(answer: Any, reason: str) -> Non
 async def test_a_series_that_has_ended_says_nothing_of_now(reduce: str) -> None:
     answer = matrix(["1", "2", "3", "4"])
     del answer["data"]["result"][0]["values"][-2:]
-    async with watching(answer) as watcher:
+    async with Watcher(answer) as watcher:
         with pytest.raises(ActionFailed, match="ended 30 s ago"):
             await ranged(watcher, reduce)
         assert (await ranged(watcher, "max")).value == 2.0
@@ -91,7 +82,7 @@ async def test_a_series_that_has_ended_says_nothing_of_now(reduce: str) -> None:
 
 async def test_the_range_ends_now_and_its_step_is_chosen(  # one look at what is asked
 ) -> None:
-    async with watching(matrix(["1"])) as watcher:
+    async with Watcher(matrix(["1"])) as watcher:
         action = offered(settings(watcher.url))["prometheus.range@1"]
         await action.handler(over(3600, "max", query='up{a="ä&b"}'))
         await action.handler(over(60, "max", step=7))
@@ -107,7 +98,7 @@ async def test_the_range_ends_now_and_its_step_is_chosen(  # one look at what is
 
 
 async def test_too_many_samples_are_refused_before_they_are_asked_for() -> None:
-    async with watching(matrix(["1"])) as watcher:
+    async with Watcher(matrix(["1"])) as watcher:
         action = offered(settings(watcher.url))["prometheus.range@1"]
         with pytest.raises(ActionFailed, match="choose a longer one"):
             await action.handler(over(MOST_SAMPLES + 1, "max", step=1))
@@ -136,7 +127,7 @@ def test_the_chosen_step_gives_neither_many_samples_nor_none(seconds: int) -> No
 async def test_what_may_work_later_is_told_apart(
     status: int, answer: Any, transient: Transient | None
 ) -> None:
-    async with watching(answer) as watcher:
+    async with Watcher(answer) as watcher:
         watcher.status = status
         for call in (over(60, "max"), over(60, "max", step=15)):
             with pytest.raises(ActionFailed) as failed:
@@ -145,7 +136,7 @@ async def test_what_may_work_later_is_told_apart(
 
 
 async def test_an_error_that_repeats_the_token_does_not_show_it() -> None:
-    async with watching({"status": "error", "error": f"who is {TOKEN}?"}) as watcher:
+    async with Watcher({"status": "error", "error": f"who is {TOKEN}?"}) as watcher:
         with pytest.raises(ActionFailed, match=r"\(hidden\)") as failed:
             await ranged(watcher, "max")
     assert TOKEN not in str(failed.value)
@@ -200,7 +191,7 @@ async def test_the_real_prometheus_refuses_so(real: Server, query: str, reason: 
 async def test_what_is_packed_is_not_unpacked() -> None:
     """A thousand bytes may be a gigabyte, and unpacking it holds everybody up."""
     packed = gzip.compress(json.dumps(matrix(["1", "2"])).encode())
-    async with watching(packed) as watcher:
+    async with Watcher(packed) as watcher:
         with pytest.raises(ActionFailed, match="JSON"):
             await offered(settings(watcher.url))["prometheus.range@1"].handler(over(60, "max"))
-        assert watcher.encodings == ["identity"]
+        assert [each["Accept-Encoding"] for each in watcher.headers] == ["identity"]
