@@ -32,7 +32,6 @@ from bot.search.rows import Documents, Mask
 from bot.search.sections import sections
 from bot.search.signals import column, matrix, named, scaled
 from bot.search.surroundings import Topology, acceptance, recency
-from bot.search.terms import TermTable
 from bot.search.tokens import Splitter
 
 if TYPE_CHECKING:
@@ -70,9 +69,7 @@ class Index:
         self.encoder = ""
         self._ranker = ranker
         self._splitter = Splitter()
-        self._words = LexicalIndex()
-        self._gist = TermTable()
-        self._titles = TermTable()
+        self._words = LexicalIndex(fields=3)
         self._dense: DenseIndex | None = None
         self._documents = Documents()
         self._entities = LexicalIndex()
@@ -95,7 +92,7 @@ class Index:
             row = self._documents.remove(id)
             if row is None:
                 continue
-            for table in (self._words, self._gist, self._titles, self._entities):
+            for table in (self._words, self._entities):
                 table.remove(row)
             if self._dense is not None:
                 self._dense.remove(row)
@@ -196,12 +193,12 @@ class Index:
         title = " ".join((document.title, *document.names))
         about = " ".join((*document.services, *document.labels.values()))
         gist = "\n".join(section.text for section in sections(text) if section.gist)
-        whole = not gist or gist == text.strip()
         terms = self._splitter.terms
-        titles, about_terms, words = terms(title), terms(about), terms(text)
-        self._words.put(row, [*titles, *about_terms, *words])
-        self._gist.put(row, [*titles, *about_terms, *(words if whole else terms(gist))])
-        self._titles.put(row, titles)
+        titles, abouts, texts = terms(title), terms(about), terms(text)
+        words = [*titles, *abouts, *texts]
+        whole = not gist or gist == text.strip()
+        gists = words if whole else [*titles, *abouts, *terms(gist)]
+        self._words.put(row, words, gists, titles)
         if named := entities(f"{title}\n{about}\n{text}"):
             self._entities.put(row, sorted(named))
         self._without_vectors.add(row)
@@ -264,11 +261,12 @@ class Index:
     def _signals(
         self, asked: Asked, rows: Rows, words: Scores, compared: Comparison | None
     ) -> Matrix:
+        joined = self._words.joined(rows)
         signals = {
             "words": words,
-            "gist_words": self._gist.scores_of(asked.weights, rows),
-            "tfidf": self._words.cosines(asked.weights, rows),
-            "title": self._titles.covered(rows, asked.weights),
+            "gist_words": self._words.scores_of(asked.weights, joined, field=_GIST),
+            "tfidf": self._words.cosines(asked.weights, joined),
+            "title": self._words.covered(asked.weights, joined, field=_TITLE),
             **self._context(asked, rows),
         }
         if compared is not None:
@@ -420,6 +418,7 @@ class Index:
             yield [chunk.text for chunk in chunks_of(document)]
 
 
+_GIST, _TITLE = 1, 2  # fields of the words, after that of all
 _COSINE = SIGNALS.index("cosine")
 _MEASURED_AS: Mapping[str, str] = {Kind.POSTMORTEM: Kind.INCIDENT}
 _CONTEXT = ("name", "service", "dependency", "entity", "recent", "accepted", "outcome")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from bot.search.terms import SATURATION, Rows, Scores, TermTable
+from bot.search.terms import ALL, SATURATION, Rows, Scores, TermTable
 
 Mask = npt.NDArray[np.bool_]
 
@@ -23,16 +23,16 @@ class LexicalIndex(TermTable):
     such as bm25s would (and that imports SciPy besides).
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, fields: int = 1) -> None:
+        super().__init__(fields=fields)
         self._postings: list[tuple[array[int], array[float]]] = []
         self._held_against: Scores | None = None
 
     def scores(self, query: Mapping[str, float], *, rows: int) -> Scores:
         """Score rows 0 to `rows - 1`; a term counts as much as its weight in the query."""
-        scores = np.zeros(max(rows, len(self._lengths)), dtype=np.float32)
+        scores = np.zeros(max(rows, self._lengths.shape[1]), dtype=np.float32)
         if self._held_against is None:
-            self._held_against = self._norms(self._lengths)
+            self._held_against = self._norms(self._lengths[ALL])
         for term, weight in query.items():
             number = self._numbers.get(term)
             if number is None or not weight:
@@ -60,7 +60,7 @@ class LexicalIndex(TermTable):
         return held
 
     @override
-    def _linked(self, row: int, counts: Sequence[tuple[int, int]]) -> None:
+    def _linked(self, row: int, counts: Iterable[tuple[int, int]]) -> None:
         self._held_against = None
         while len(self._postings) < self._numbers.end:
             self._postings.append((array("i"), array("f")))

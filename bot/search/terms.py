@@ -1,4 +1,4 @@
-"""Documents as counted terms: scores of given rows, without a list of rows for each term."""
+"""Documents as counted terms, in several fields: scores of given rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress
+from itertools import chain, compress, repeat
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,25 +19,27 @@ Places = npt.NDArray[np.intp]
 
 SATURATION = 1.5
 LENGTH_WEIGHT = 0.75
-_TERM_SIZE = 8  # bytes: two numbers of four
-
-# What one document has: for each term its number and how often, as `_read` has it. A query
-# reads hundreds of these, each from another place in memory, so each is one lump.
-Held = bytes
+ALL = 0  # the field that has every term
+_INTEGER = 4  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Joined:
-    """Rows with terms laid end to end: `places` among those asked for, and where each begins."""
+class Joined:
+    """The terms of some rows laid end to end.
 
+    `places` are those of `rows` that have terms, `starts` and `sizes` where theirs
+    lie; `counts` has a line for each term and a column for each field.
+    """
+
+    rows: Rows
     places: Sequence[int]
     starts: Places
     sizes: Places
     numbers: Places
-    counts: Scores
+    counts: npt.NDArray[np.int32]
 
 
-class _Numbers(dict[str, int]):
+class Vocabulary(dict[str, int]):
     """The number of each term; a new term is given a free one, or the next."""
 
     def __init__(self) -> None:
@@ -69,57 +72,81 @@ class TermTable:
     """Okapi BM25 with Lucene's inverse document frequency (never negative), and TF-IDF.
 
     Rows are small integers given by the caller and reused after a removal, and
-    so are the numbers of terms.
+    so are the numbers of terms. `fields` counts the field of all terms and those
+    that are parts of it; each has frequencies and lengths of its own.
     """
 
-    def __init__(self) -> None:
-        self._numbers = _Numbers()
-        self._rows: dict[int, Held] = {}
-        self._found = np.zeros(1024, dtype=np.int32)  # documents by number of term
+    def __init__(self, *, fields: int = 1) -> None:
+        self._fields = fields
+        self._numbers = Vocabulary()
+        # A query reads hundreds of rows, each from another place in memory, so each
+        # is one lump: of every term its number, and how often each field has it.
+        self._rows: dict[int, bytes] = {}
+        self._found = np.zeros((fields, 1024), dtype=np.int32)  # documents by number of term
         self._asked = np.zeros(1024, dtype=np.float32)  # all 0 but while weights are looked up
-        self._lengths = np.zeros(64, dtype=np.float32)
-        self._total_length = 0
+        self._lengths = np.zeros((fields, 64), dtype=np.float32)
+        self._total_lengths = [0] * fields
 
-    def put(self, row: int, terms: Sequence[str]) -> None:
-        """Count the terms of a row that is not in the table."""
+    def put(self, row: int, terms: Sequence[str], *parts: Sequence[str]) -> None:
+        """Count the terms of a row that is not in the table, and those of its parts."""
         counts = Counter(terms)
         numbers = list(map(self._numbers.__getitem__, counts))
-        pairs = list(zip(numbers, counts.values(), strict=True))
-        self._make_room()
-        self._rows[row] = array("i", chain.from_iterable(pairs)).tobytes()
-        self._found[numbers] += 1
-        if row >= len(self._lengths):
-            self._lengths = np.concatenate([self._lengths, np.zeros(row + 1, dtype=np.float32)])
-        self._lengths[row] = len(terms)
-        self._total_length += len(terms)
-        self._linked(row, pairs)
+        counted = [counts if part is terms else Counter(part) for part in parts]
+        columns = [map(part.get, counts, repeat(0)) for part in counted]
+        lump = array("i", chain.from_iterable(zip(numbers, counts.values(), *columns, strict=True)))
+        self._rows[row] = lump.tobytes()
+        self._make_room(row)
+        self._found[:, numbers] += self._read(self._rows[row])[:, 1:].T > 0
+        for field, part in enumerate((terms, *parts)):
+            self._lengths[field, row] = len(part)
+            self._total_lengths[field] += len(part)
+        self._linked(row, zip(numbers, counts.values(), strict=True))
 
     def remove(self, row: int) -> None:
         """Delete a row; a row that is not in the table is no error."""
-        held = self._rows.pop(row, None)
-        if held is None:
+        lump = self._rows.pop(row, None)
+        if lump is None:
             return
-        numbers = _read(held)[:, 0]
+        held = self._read(lump)
+        numbers = held[:, 0]
         self._unlinked(row, numbers.tolist())
-        self._found[numbers] -= 1
-        for number in numbers[self._found[numbers] == 0].tolist():
+        self._found[:, numbers] -= held[:, 1:].T > 0
+        for number in numbers[self._found[ALL, numbers] == 0].tolist():
             self._numbers.release(number)
-        self._total_length -= int(self._lengths[row])
-        self._lengths[row] = 0
+        for field, length in enumerate(self._lengths[:, row].tolist()):
+            self._total_lengths[field] -= int(length)
+        self._lengths[:, row] = 0
 
-    def scores_of(self, query: Mapping[str, float], rows: Rows) -> Scores:
-        """Score some rows; a term counts as much as its weight in the query."""
-        scores = np.zeros(len(rows), dtype=np.float32)
+    def joined(self, rows: Rows) -> Joined:
+        """Lay the terms of some rows end to end."""
+        found = [self._rows.get(row) for row in rows.tolist()]
+        kept = [lump for lump in found if lump]
+        sizes = np.fromiter(map(len, kept), dtype=np.intp, count=len(kept))
+        sizes //= _INTEGER * (1 + self._fields)
+        held = self._read(b"".join(kept))
+        return Joined(
+            rows=rows,
+            places=list(compress(range(len(found)), found)),
+            starts=np.cumsum(sizes) - sizes,
+            sizes=sizes,
+            numbers=held[:, 0].astype(np.intp),
+            counts=held[:, 1:],
+        )
+
+    def scores_of(self, query: Mapping[str, float], joined: Joined, *, field: int = ALL) -> Scores:
+        """Score some rows by one field; a term counts as much as its weight in the query."""
+        scores = np.zeros(len(joined.rows), dtype=np.float32)
         weights = {
-            self._numbers[term]: weight * self.rarity(term)
+            self._numbers[term]: weight * self.rarity(term, field=field)
             for term, weight in query.items()
             if weight and term in self._numbers
         }
-        joined = self._joined(rows)
-        if not weights or joined is None:
+        if not weights or not joined.places:
             return scores
-        norms = np.repeat(self._norms(self._lengths[rows[joined.places]]), joined.sizes)
-        gains = self._weights(weights, joined.numbers) * joined.counts / (joined.counts + norms)
+        counts = joined.counts[:, field].astype(np.float32)
+        lengths = self._lengths[field, joined.rows[joined.places]]
+        against = np.repeat(self._norms(lengths, field=field), joined.sizes)
+        gains = self._weights(weights, joined.numbers) * counts / (counts + against)
         scores[joined.places] = np.add.reduceat(gains, joined.starts) * (SATURATION + 1)
         return scores
 
@@ -132,14 +159,14 @@ class TermTable:
         )
         return (SATURATION + 1) * sum(rarities)
 
-    def cosines(self, query: Mapping[str, float], rows: Rows) -> Scores:
+    def cosines(self, query: Mapping[str, float], joined: Joined) -> Scores:
         """Return the TF-IDF cosine (logarithmic counts) of some rows with the query."""
-        cosines = np.zeros(len(rows), dtype=np.float32)
+        cosines = np.zeros(len(joined.rows), dtype=np.float32)
         wanted = self._weighted(query)
-        joined = self._joined(rows)
-        if not wanted or joined is None:
+        if not wanted or not joined.places:
             return cosines
-        weights = self._rarities(joined.numbers) * (1 + np.log(joined.counts))
+        weights = self._rarities(joined.numbers, field=ALL)
+        weights *= 1 + np.log(joined.counts[:, ALL].astype(np.float32))
         asked = self._weights(wanted, joined.numbers)
         products = np.add.reduceat(weights * asked, joined.starts)
         lengths = np.sqrt(np.add.reduceat(weights * weights, joined.starts))
@@ -147,72 +174,52 @@ class TermTable:
         cosines[joined.places] = products / np.maximum(lengths * length, 1e-9)
         return cosines
 
-    def covered(self, rows: Rows, query: Iterable[str]) -> Scores:
-        """Return the share of each row's terms, by rarity, that the query has."""
-        shares = np.zeros(len(rows), dtype=np.float32)
-        joined = self._joined(rows)
-        if joined is None:
+    def covered(self, query: Iterable[str], joined: Joined, *, field: int = ALL) -> Scores:
+        """Return the share of a field's terms, by rarity, that the query has, for some rows."""
+        shares = np.zeros(len(joined.rows), dtype=np.float32)
+        if not joined.places:
             return shares
         known = {self._numbers[term]: 1.0 for term in query if term in self._numbers}
-        rarities = self._rarities(joined.numbers)
+        rarities = self._rarities(joined.numbers, field=field) * (joined.counts[:, field] > 0)
         total = np.add.reduceat(rarities, joined.starts)
         rarities *= self._weights(known, joined.numbers)
         both = np.add.reduceat(rarities, joined.starts)
         shares[joined.places] = both / np.maximum(total, 1e-9)
         return shares
 
-    def rarity(self, term: str) -> float:
+    def rarity(self, term: str, *, field: int = ALL) -> float:
         """Return the inverse document frequency of a term, 0 for an unknown one."""
         number = self._numbers.get(term)
-        if number is None:
-            return 0.0
-        found = int(self._found[number])
-        return math.log(1 + (len(self._rows) - found + 0.5) / (found + 0.5))
+        found = 0 if number is None else int(self._found[field, number])
+        return math.log(1 + (len(self._rows) - found + 0.5) / (found + 0.5)) if found else 0.0
 
     def shared(self, row: int, terms: Iterable[str]) -> list[str]:
         """Return those of some terms that occur in the row, in their order."""
-        held = self._rows.get(row)
-        if held is None:
+        lump = self._rows.get(row)
+        if lump is None:
             return []
-        numbers = set(_read(held)[:, 0].tolist())
+        numbers = set(self._read(lump)[:, 0].tolist())
         return [term for term in terms if self._numbers.get(term) in numbers]
 
-    def _linked(self, row: int, counts: Sequence[tuple[int, int]]) -> None:
+    def _linked(self, row: int, counts: Iterable[tuple[int, int]]) -> None:
         """Let a table that also keeps rows by term take a new row: terms and how often."""
 
     def _unlinked(self, row: int, numbers: Sequence[int]) -> None:
         """Let a table that also keeps rows by term forget a row, which had these terms."""
 
-    def _norms(self, lengths: Scores) -> Scores:
+    def _norms(self, lengths: Scores, *, field: int = ALL) -> Scores:
         """Return what a count is held against: the longer a document, the more."""
-        average = max(self._total_length / max(len(self._rows), 1), 1.0)
+        average = max(self._total_lengths[field] / max(len(self._rows), 1), 1.0)
         norms: Scores = lengths * np.float32(SATURATION * LENGTH_WEIGHT / average)
         norms += np.float32(SATURATION * (1 - LENGTH_WEIGHT))
         return norms
 
-    def _make_room(self) -> None:
-        """Make the tables long enough for every term's number, at least doubling them."""
-        end = self._numbers.end
-        if end > len(self._found):
-            more = np.zeros(max(len(self._found), end - len(self._found)), dtype=np.int32)
-            self._found = np.concatenate([self._found, more])
-            self._asked = np.zeros(len(self._found), dtype=np.float32)
-
-    def _joined(self, rows: Rows) -> _Joined | None:
-        """Lay the terms of some rows end to end; None where they have none."""
-        found = [self._rows.get(row) for row in rows.tolist()]
-        kept = [held for held in found if held]
-        if not kept:
-            return None
-        sizes = np.fromiter(map(len, kept), dtype=np.intp, count=len(kept)) // _TERM_SIZE
-        joined = _read(b"".join(kept))
-        return _Joined(
-            places=list(compress(range(len(found)), found)),
-            starts=np.cumsum(sizes) - sizes,
-            sizes=sizes,
-            numbers=joined[:, 0].astype(np.intp),
-            counts=joined[:, 1].astype(np.float32),
-        )
+    def _make_room(self, row: int) -> None:
+        """Make the tables long enough for a row and every term's number, at least doubling them."""
+        self._found = _longer(self._found, self._numbers.end)
+        self._lengths = _longer(self._lengths, row + 1)
+        if len(self._asked) < self._found.shape[1]:
+            self._asked = np.zeros(self._found.shape[1], dtype=np.float32)
 
     def _weights(self, weights: Mapping[int, float], numbers: Places) -> Scores:
         """Return the weight of each number, 0 for one without.
@@ -233,14 +240,21 @@ class TermTable:
             if (rarity := self.rarity(term)) > 0 and weight > 0
         }
 
-    def _rarities(self, numbers: Places) -> npt.NDArray[np.float64]:
-        found = self._found.take(numbers)
+    def _rarities(self, numbers: Places, *, field: int) -> npt.NDArray[np.float64]:
+        found = self._found[field].take(numbers)
         rarities: npt.NDArray[np.float64] = np.log(
             1 + (len(self._rows) - found + 0.5) / (found + 0.5)
         )
         return rarities
 
+    def _read(self, lumps: bytes) -> npt.NDArray[np.int32]:
+        """Return a line for each term: its number, and how often it occurs in each field."""
+        return np.frombuffer(lumps, dtype=np.int32).reshape(-1, 1 + self._fields)
 
-def _read(held: Held) -> npt.NDArray[np.int32]:
-    """Return a line for each term: its number, and how often it occurs."""
-    return np.frombuffer(held, dtype=np.int32).reshape(-1, 2)
+
+def _longer(table: npt.NDArray[Any], columns: int) -> npt.NDArray[Any]:
+    """Return a table with so many columns, new ones 0, or the same where it has them."""
+    missing = columns - table.shape[1]
+    if missing <= 0:
+        return table
+    return np.pad(table, ((0, 0), (0, max(missing, table.shape[1]))))

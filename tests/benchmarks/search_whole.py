@@ -35,6 +35,8 @@ _SLICE = 500  # documents filled in per turn of the index's thread
 _STAGES: tuple[tuple[str, type[Any], str], ...] = (
     ("encode", SwitchedEncoder, "encode"),
     ("lexical", LexicalIndex, "scores"),
+    ("lexical", LexicalIndex, "joined"),
+    ("lexical", LexicalIndex, "scores_of"),
     ("lexical", LexicalIndex, "cosines"),
     ("lexical", LexicalIndex, "covered"),
     ("dense", DenseIndex, "nearest"),

@@ -58,26 +58,29 @@ class AnyChanges(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.index = LexicalIndex()
+        self.index = LexicalIndex(fields=2)
         self.kept: dict[int, list[str]] = {}
+        self.parts: dict[int, list[str]] = {}
         self.new = 0
 
-    @rule(row=ROWS, terms=TERMS)
-    def put(self, row: int, terms: list[str]) -> None:
+    @rule(row=ROWS, terms=TERMS, length=st.integers(0, 8))
+    def put(self, row: int, terms: list[str], length: int) -> None:
         self.index.remove(row)
-        self.index.put(row, terms)
-        self.kept[row] = terms
+        part = terms if length == len(terms) else terms[:length]
+        self.index.put(row, terms, part)
+        self.kept[row], self.parts[row] = terms, part
 
     @rule(row=ROWS)
     def put_a_term_nobody_had(self, row: int) -> None:
         """Its number may be one that an earlier term had."""
         self.new += 1
-        self.put(row, [f"new{self.new}", WORDS[0]])
+        self.put(row, [f"new{self.new}", WORDS[0]], self.new % 3)
 
     @rule(row=ROWS)
     def remove(self, row: int) -> None:
         self.index.remove(row)
         self.kept.pop(row, None)
+        self.parts.pop(row, None)
 
     @rule(query=QUERY)
     def ask(self, query: dict[str, float]) -> None:
@@ -87,10 +90,16 @@ class AnyChanges(RuleBasedStateMachine):
         assert scores.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
         assert scores.max() <= self.index.most(query) + 1e-5
         expected = [cosine(self.kept, row, query) for row in range(25)]
-        found = self.index.cosines(query, rows).tolist()
+        joined = self.index.joined(rows)
+        found = self.index.cosines(query, joined).tolist()
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
-        expected = [covered(self.kept, row, query) for row in range(25)]
-        assert self.index.covered(rows, query).tolist() == pytest.approx(expected, abs=1e-5)
+        for field, kept in enumerate((self.kept, self.parts)):
+            expected = [bm25(kept, row, query) for row in range(25)]
+            found = self.index.scores_of(query, joined, field=field).tolist()
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+            expected = [covered(kept, row, query) for row in range(25)]
+            found = self.index.covered(query, joined, field=field).tolist()
+            assert found == pytest.approx(expected, abs=1e-5)
 
     @precondition(lambda self: self.new)
     @invariant()
@@ -147,8 +156,9 @@ def test_a_document_asked_for_by_its_own_terms_is_as_near_as_can_be() -> None:
     index = LexicalIndex()
     index.put(0, ["disk", "disk", "full"])
     index.put(1, ["queue"])
-    assert index.cosines({"disk": 2, "full": 1}, np.array([0, 1])).tolist() == pytest.approx([1, 0])
-    assert index.covered(np.array([0, 1]), ["full", "disk"]).tolist() == pytest.approx([1, 0])
+    joined = index.joined(np.array([0, 1]))
+    assert index.cosines({"disk": 2, "full": 1}, joined).tolist() == pytest.approx([1, 0])
+    assert index.covered(["full", "disk"], joined).tolist() == pytest.approx([1, 0])
 
 
 def test_numbers_of_terms_are_used_again() -> None:
@@ -172,9 +182,10 @@ def test_an_emptied_index_scores_nothing() -> None:
     index.remove(999)
     rows = np.arange(4)
     assert index.scores({"disk": 1}, rows=4).tolist() == [0, 0, 0, 0]
-    assert index.cosines({"disk": 1}, rows).tolist() == [0, 0, 0, 0]
-    assert index.covered(rows, ["disk"]).tolist() == [0, 0, 0, 0]
-    assert index.cosines({"disk": 1}, rows[:0]).tolist() == []
+    assert index.scores_of({"disk": 1}, index.joined(rows)).tolist() == [0, 0, 0, 0]
+    assert index.cosines({"disk": 1}, index.joined(rows)).tolist() == [0, 0, 0, 0]
+    assert index.covered(["disk"], index.joined(rows)).tolist() == [0, 0, 0, 0]
+    assert index.cosines({"disk": 1}, index.joined(rows[:0])).tolist() == []
     assert index.scores({"disk": 1}, rows=0).tolist() == []
     assert index.shared(3, ["disk"]) == []
     assert not index.having("disk", rows).any()
