@@ -215,8 +215,13 @@ class HybridSearch:
         await self._indexed(lambda index: index.put(documents))
 
     async def _load(self) -> None:
-        """Load the encoder, then encode what was put meanwhile, then say so."""
+        """Load the encoder, then encode what was put meanwhile, then say so.
+
+        What is being put at the start comes first, for words are had at once.
+        """
         loop = asyncio.get_running_loop()
+        async with self._changing:
+            pass
         try:
             encoder = await loop.run_in_executor(
                 self._encoding, self._encoder_factory, self._cache_directory
@@ -252,10 +257,13 @@ class HybridSearch:
         """Give every document its vectors that has none; say False where encoding failed.
 
         What failed is tried again with the next change; it is still found by words.
+        Documents that are being put come first: words are had at once.
         """
         async with self._catching_up:
             while pending := await self._indexed(lambda index: index.pending()):
                 for slice in _slices([one.document for one in pending]):
+                    async with self._changing:
+                        pass
                     part, pending = pending[: len(slice)], pending[len(slice) :]
                     if not await self._encode_documents(part):
                         return False

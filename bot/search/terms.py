@@ -21,6 +21,7 @@ SATURATION = 1.5
 LENGTH_WEIGHT = 0.75
 ALL = 0  # the field that has every term
 _INTEGER = 4  # bytes
+_UNCOUNTED = 1_000  # rows: some milliseconds to catch up with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,8 @@ class TermTable:
         # A query reads hundreds of rows, each from another place in memory, so each
         # is one lump: of every term its number, and how often each field has it.
         self._rows: dict[int, bytes] = {}
-        self._found = np.zeros((fields, 1024), dtype=np.int32)  # documents by number of term
+        self._documents = np.zeros((fields, 1024), dtype=np.int32)  # by number of term
+        self._uncounted: list[bytes] = []  # rows that are not in it yet
         self._asked = np.zeros(1024, dtype=np.float32)  # all 0 but while weights are looked up
         self._lengths = np.zeros((fields, 64), dtype=np.float32)
         self._total_lengths = [0] * fields
@@ -95,12 +97,14 @@ class TermTable:
         columns = [map(part.get, counts, repeat(0)) for part in counted]
         lump = array("i", chain.from_iterable(zip(numbers, counts.values(), *columns, strict=True)))
         self._rows[row] = lump.tobytes()
+        self._uncounted.append(self._rows[row])
         self._make_room(row)
-        self._found[:, numbers] += self._read(self._rows[row])[:, 1:].T > 0
         for field, part in enumerate((terms, *parts)):
             self._lengths[field, row] = len(part)
             self._total_lengths[field] += len(part)
         self._linked(row, zip(numbers, counts.values(), strict=True))
+        if len(self._uncounted) == _UNCOUNTED:
+            self._counted()
 
     def remove(self, row: int) -> None:
         """Delete a row; a row that is not in the table is no error."""
@@ -110,8 +114,9 @@ class TermTable:
         held = self._read(lump)
         numbers = held[:, 0]
         self._unlinked(row, numbers.tolist())
-        self._found[:, numbers] -= held[:, 1:].T > 0
-        for number in numbers[self._found[ALL, numbers] == 0].tolist():
+        documents = self._counted()
+        documents[:, numbers] -= held[:, 1:].T > 0
+        for number in numbers[documents[ALL, numbers] == 0].tolist():
             self._numbers.release(number)
         for field, length in enumerate(self._lengths[:, row].tolist()):
             self._total_lengths[field] -= int(length)
@@ -190,7 +195,7 @@ class TermTable:
     def rarity(self, term: str, *, field: int = ALL) -> float:
         """Return the inverse document frequency of a term, 0 for an unknown one."""
         number = self._numbers.get(term)
-        found = 0 if number is None else int(self._found[field, number])
+        found = 0 if number is None else int(self._counted()[field, number])
         return math.log(1 + (len(self._rows) - found + 0.5) / (found + 0.5)) if found else 0.0
 
     def shared(self, row: int, terms: Iterable[str]) -> list[str]:
@@ -216,10 +221,22 @@ class TermTable:
 
     def _make_room(self, row: int) -> None:
         """Make the tables long enough for a row and every term's number, at least doubling them."""
-        self._found = _longer(self._found, self._numbers.end)
+        self._documents = _longer(self._documents, self._numbers.end)
         self._lengths = _longer(self._lengths, row + 1)
-        if len(self._asked) < self._found.shape[1]:
-            self._asked = np.zeros(self._found.shape[1], dtype=np.float32)
+        if len(self._asked) < self._documents.shape[1]:
+            self._asked = np.zeros(self._documents.shape[1], dtype=np.float32)
+
+    def _counted(self) -> npt.NDArray[np.int32]:
+        """Return how many documents have each term, by field.
+
+        New rows are counted in when it is asked for: many at once cost less.
+        """
+        if self._uncounted:
+            held = self._read(b"".join(self._uncounted))
+            self._uncounted.clear()
+            for field, documents in enumerate(self._documents):
+                np.add.at(documents, held[held[:, 1 + field] > 0, 0], 1)
+        return self._documents
 
     def _weights(self, weights: Mapping[int, float], numbers: Places) -> Scores:
         """Return the weight of each number, 0 for one without.
@@ -241,7 +258,7 @@ class TermTable:
         }
 
     def _rarities(self, numbers: Places, *, field: int) -> npt.NDArray[np.float64]:
-        found = self._found[field].take(numbers)
+        found = self._counted()[field].take(numbers)
         rarities: npt.NDArray[np.float64] = np.log(
             1 + (len(self._rows) - found + 0.5) / (found + 0.5)
         )

@@ -61,7 +61,8 @@ class _Known(dict[str, Spellings]):
         return spellings
 
     def _split(self, word: str) -> Iterator[tuple[str, str]]:
-        parts = _PART.findall(word) if word.isascii() else [word]
+        whole = not word.isascii() or (word.isalpha() and word.islower())
+        parts = [word] if whole else _PART.findall(word)
         if len(parts) > 1:
             yield self._stem(word.lower()), word
         for part in parts:
