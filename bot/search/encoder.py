@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -35,7 +36,7 @@ class EncoderUnavailable(Exception):
 
 
 class Encoder(Protocol):
-    """Turns texts into vectors; used by one thread at a time.
+    """Turns texts into vectors, for two threads at a time.
 
     `model` names the weights, so that vectors of other weights are never taken
     for its own; `dimension` is the length of a vector.
@@ -146,6 +147,8 @@ class SentenceTransformersEncoder:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
         torch.set_num_threads(1)
+        # Its tokenizer is set anew for each call, which two threads must not do at once.
+        self._turn = threading.Lock()
         try:
             self._model = SentenceTransformer(
                 model, device="cpu", cache_folder=str(cache_directory / "models")
@@ -158,22 +161,24 @@ class SentenceTransformersEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode with the model's own pooling, scaled to unit length."""
         try:
-            vectors: Vectors = self._model.encode(
-                list(texts),
-                batch_size=_BATCH,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
+            with self._turn:
+                vectors: Vectors = self._model.encode(
+                    list(texts),
+                    batch_size=_BATCH,
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                )
         except (RuntimeError, ValueError, IndexError) as error:
             raise EncoderUnavailable(f"the model failed: {error}") from error
         return vectors
 
 
 class RememberingEncoder:
-    """Encodes a text once, as long as it is among the last 20,000."""
+    """Encodes a text once, as long as it is among the last ones; for one thread."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, most: int = _REMEMBERED) -> None:
         self._encoder = encoder
+        self._most = most
         self.model, self.dimension = encoder.model, encoder.dimension
         self._known: OrderedDict[bytes, Vectors] = OrderedDict()
 
@@ -201,7 +206,7 @@ class RememberingEncoder:
 
     def _remember(self, fresh: dict[bytes, Vectors]) -> None:
         self._known.update(fresh)
-        while len(self._known) > _REMEMBERED:
+        while len(self._known) > self._most:
             self._known.popitem(last=False)
 
 

@@ -22,7 +22,7 @@ from bot.search.encoder import (
 from bot.search.tokens import spaced
 
 if TYPE_CHECKING:
-    from bot.search.encoder import Vectors
+    from bot.search.encoder import Encoder, Vectors
     from bot.search.handed import Cut, Examined, Filters, Pending
     from bot.search.index import Index
     from bot.search.ranker import Ranker
@@ -35,16 +35,18 @@ Result = TypeVar("Result")
 _DOCUMENTS = 32  # indexed before a waiting query gets its turn
 _CHARACTERS = 100_000  # of text, likewise
 _NEAR = 256  # chunks that a database is asked for
+_LAST_TEXTS = 500  # of documents whose vectors the encoder remembers
 _LONGEST_ENCODED = 4_000  # characters; the encoder reads 256 tokens
 
 
 class HybridSearch:
     """Finds documents by BM25 and sentence vectors together.
 
-    One thread owns the index and another one the encoder, so neither work ever
-    runs on the event loop and a query waits for at most one slice of a long
-    `put`. Until the encoder is loaded, and for good if it cannot be,
-    `dense_ready` is False and hits carry no cosine.
+    One thread owns the index, and two encode, one the documents and one the
+    queries: no work ever runs on the event loop, no query waits for a document's
+    encoding, and for at most one slice of a long `put`. Until the encoder is
+    loaded, and for good if it cannot be, `dense_ready` is False and hits carry no
+    cosine.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class HybridSearch:
         self._vault: Vault | None = None
         self._indexing = ThreadPoolExecutor(1, thread_name_prefix="search-index")
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="search-encoder")
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="search-query")
         self._index: Index | None = None
         self._encoder: RememberingEncoder | None = None
+        self._questions: RememberingEncoder | None = None
         self._loading: asyncio.Task[None] | None = None
         self._dense_ready = False
         # Changes are applied in the order of the calls, however long the first one takes.
@@ -102,7 +106,7 @@ class HybridSearch:
             if vault is not None:
                 await vault.close()
         finally:
-            for executor in (self._encoding, self._indexing):
+            for executor in (self._encoding, self._asking, self._indexing):
                 executor.shutdown(wait=False, cancel_futures=True)
                 await asyncio.to_thread(executor.shutdown)
 
@@ -197,7 +201,8 @@ class HybridSearch:
         """Return the query's vector, None where words alone decide."""
         if not self._dense_ready:
             return None
-        vectors = await self._encode([spaced(_said(query)[:_LONGEST_ENCODED])])
+        texts = [spaced(_said(query)[:_LONGEST_ENCODED])]
+        vectors = await _encoded(self._asking, self._questions, texts)
         return None if vectors is None else vectors[0]
 
     async def _near(self, vector: Vectors | None) -> Sequence[bytes] | None:
@@ -229,10 +234,11 @@ class HybridSearch:
         except (EncoderUnavailable, ImportError) as error:
             logger.warning("search goes on by words alone: %s", error)
             return
-        remembering = RememberingEncoder(encoder)
-        await self._indexed(lambda index: setattr(index, "encoder", remembering.model))
-        self._vault = await self._opened_vault(remembering)
-        self._encoder = remembering
+        await self._indexed(lambda index: setattr(index, "encoder", encoder.model))
+        self._vault = await self._opened_vault(encoder)
+        self._questions = RememberingEncoder(encoder)
+        # What documents say is in the vault, and hardly ever encoded twice.
+        self._encoder = RememberingEncoder(encoder, most=_LAST_TEXTS)
         if await self._catch_up():
             await self._vault.save()
 
@@ -240,7 +246,7 @@ class HybridSearch:
         """Say whether the first catching up has ended, and not with success."""
         return self._encoder is not None and self._loading is not None and self._loading.done()
 
-    async def _opened_vault(self, encoder: RememberingEncoder) -> Vault:
+    async def _opened_vault(self, encoder: Encoder) -> Vault:
         """Open what keeps vectors from one start to the next."""
         from bot.search.vectors import Vault  # noqa: PLC0415 - loads NumPy
 
@@ -310,17 +316,8 @@ class HybridSearch:
         await self._indexed(attach)
 
     async def _encode(self, texts: Sequence[str]) -> Vectors | None:
-        """Encode on the encoder's thread; None, with a warning, if it fails."""
-        encoder = self._encoder
-        if encoder is None:
-            return None
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._encoding, encoder.encode, texts
-            )
-        except EncoderUnavailable as error:
-            logger.warning("encoding failed, words alone decide: %s", error)
-            return None
+        """Encode what documents say."""
+        return await _encoded(self._encoding, self._encoder, texts)
 
     async def _indexed(self, work: Callable[[Index], Result]) -> Result:
         """Do something with the index on the thread that owns it."""
@@ -336,6 +333,19 @@ class HybridSearch:
 
             self._index = Index(self._ranker or chosen(self._ranker_file))
         return self._index
+
+
+async def _encoded(
+    thread: ThreadPoolExecutor, encoder: RememberingEncoder | None, texts: Sequence[str]
+) -> Vectors | None:
+    """Encode on a thread; None, with a warning, if it fails."""
+    if encoder is None:
+        return None
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, encoder.encode, texts)
+    except EncoderUnavailable as error:
+        logger.warning("encoding failed, words alone decide: %s", error)
+        return None
 
 
 def _slices(documents: Sequence[Document]) -> Iterator[Sequence[Document]]:

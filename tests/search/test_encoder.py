@@ -1,5 +1,7 @@
 """The packaged encoder: as exact as its reference, cached, and checked."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,25 @@ def test_a_vector_does_not_depend_on_its_neighbours(cache: Path) -> None:
     alone = np.concatenate([encoder.encode([text]) for text in texts])
     assert (together * alone).sum(axis=1).min() >= 0.999999
     assert encoder.encode([]).shape == (0, 384)
+
+
+@pytest.mark.parametrize("model", ("minilm-onnx", str(packaged_model())))
+def test_two_threads_encode_at_once(model: str, cache: Path) -> None:
+    """Documents on one, and queries on the other."""
+    encoder = encoder_named(model)(cache)
+    long = [f"{'replication lag ' * (10 + n % 30)}on worker {n}" for n in range(24)]
+    short = [f"disk {n} is full" for n in range(24)]
+    begin = threading.Barrier(2)
+
+    def encoded(texts: list[str]) -> np.ndarray:
+        begin.wait(20)
+        return np.concatenate([encoder.encode([text]) for text in texts])
+
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(encoded, texts) for texts in (long, short)]
+    alone = encoder.encode([*long, *short])
+    together = np.concatenate([each.result() for each in both])
+    assert (together * alone).sum(axis=1).min() >= 0.999999
 
 
 def test_the_graph_is_built_once(cache: Path) -> None:

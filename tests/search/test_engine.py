@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from typing_extensions import override
 
 from bot.domain.documents import Acceptance, Because, Document, Found, Outcome, Query
 from bot.search import engine
@@ -667,7 +669,7 @@ async def test_the_same_text_is_encoded_once_and_never_on_the_event_loop(build: 
         await search.put([document("a", "slow requests")])
         await ask(search, "why slow")
     assert encoder.encoded == ["slow requests", "why slow"]
-    assert encoder.threads == {"search-encoder_0"}
+    assert encoder.threads == {"search-encoder_0", "search-query_0"}
 
 
 async def test_a_name_is_encoded_as_words_in_documents_and_queries(build: Build) -> None:
@@ -721,12 +723,28 @@ async def test_a_query_waits_for_one_slice_of_a_long_put(
     assert await found_ids(words, "disk", 1, without=[str(n) for n in range(399)]) == ["399"]
 
 
-async def test_a_query_waits_for_eight_texts_of_a_long_document(build: Build) -> None:
-    encoder = WordEncoder()
+class GatedDocuments(GatedEncoder):
+    """Let questions through while the gate is closed."""
+
+    @override
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        if threading.current_thread().name.startswith("search-query"):
+            return WordEncoder.encode(self, texts)
+        return super().encode(texts)
+
+
+async def test_a_query_does_not_wait_for_a_document_that_is_encoded(build: Build) -> None:
+    encoder = GatedDocuments()
     search = await ready(build(encoder))
-    await search.put([document("a", " ".join(f"word{n}" for n in range(5_000)))])
-    assert sum(encoder.batches) > 60
-    assert max(encoder.batches) <= 8
+    await search.put([document("a", "slow requests")])
+    encoder.gate.clear()
+    putting = asyncio.create_task(search.put([document("b", "kernel panic")]))
+    await asyncio.to_thread(encoder.reached.wait, 10)
+    first, second = (await ask(search, "slow panic")).hits
+    assert {first.document.id, second.document.id} == {"a", "b"}
+    assert (first.dense is None) != (second.dense is None)
+    encoder.gate.set()
+    await putting
 
 
 async def test_the_event_loop_never_waits_for_a_long_put(search: HybridSearch) -> None:
