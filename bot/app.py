@@ -107,7 +107,7 @@ class App:
             muted=announced(context.calendars, context.knowledge.catalog),
         )
         self.dispatcher = Dispatcher(core.database, core.clock, plugins=plugins, cards=self.cards)
-        forgetting = Job(name="vectors", every=_DAY, handler=self._forget)
+        forgetting = Job(name="vectors", every=_DAY, handler=self._forget, everywhere=True)
         jobs = [*self.offers.jobs, ("search", forgetting)]
         self.scheduler = Scheduler(core.database, core.clock, jobs)
         self.knowledge = KnowledgeWatch(

@@ -219,18 +219,22 @@ class Interaction:
 
 @dataclass(frozen=True, kw_only=True)
 class JobRun:
-    """One slot of a job that this replica won."""
+    """One slot of a job that this replica does."""
 
     slot: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Scheduled work. `every` is in seconds; each slot runs once, on one replica."""
+    """Scheduled work. `every` is in seconds; each slot runs once, on one replica.
+
+    With `everywhere` each replica does it for itself: it concerns what only that one holds.
+    """
 
     name: str
     every: float
     handler: Callable[[JobRun], Awaitable[None]]
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,16 +48,20 @@ class Scheduler:
             self._scheduler.shutdown(wait=False)
 
     async def fire(self, owner: str, job: Job) -> None:
-        """Run the current slot of a job, unless somebody took it."""
+        """Run the current slot of a job, unless somebody else has taken it for all."""
         slot = slot_of(self._clock.now(), job.every)
         name = f"{owner}.{job.name}"
-        async with self._database.transaction() as tx:
-            if not await tx.slots.take(name, slot.isoformat()):
-                return
+        if not job.everywhere and not await self._taken(name, slot):
+            return
         try:
             await job.handler(JobRun(slot=slot))
         except Exception:
             log.exception("job %s failed in slot %s", name, slot.isoformat())
+
+    async def _taken(self, name: str, slot: datetime) -> bool:
+        """Take a slot, and say whether nobody had."""
+        async with self._database.transaction() as tx:
+            return await tx.slots.take(name, slot.isoformat())
 
 
 def slot_of(now: datetime, every: float) -> datetime:

@@ -47,6 +47,18 @@ async def test_a_slot_is_run_once_by_two_replicas(tmp_path: Path) -> None:
         await database.close()
 
 
+async def test_what_only_a_replica_itself_holds_is_done_by_each(tmp_path: Path) -> None:
+    worked, clock = Worked(), FakeClock(NOON)
+    job = Job(name="vectors", every=60, handler=worked, everywhere=True)
+    databases = [open_database(tmp_path) for _ in range(2)]
+    replicas = [Scheduler(database, clock, [("search", job)]) for database in databases]
+    for replica in replicas:
+        await replica.fire("search", job)
+    assert worked.slots == [NOON, NOON]
+    for database in databases:
+        await database.close()
+
+
 async def test_equal_jobs_of_two_plugins_are_two_jobs(tmp_path: Path) -> None:
     worked, database = Worked(), open_database(tmp_path)
     job = Job(name="sweep", every=60, handler=worked)

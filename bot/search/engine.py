@@ -43,10 +43,10 @@ class HybridSearch:
     """Finds documents by BM25 and sentence vectors together.
 
     One thread owns the index, and two encode, one the documents and one the
-    queries: no work ever runs on the event loop, no query waits for a document's
-    encoding, and for at most one slice of a long `put`. Until the encoder is
-    loaded, and for good if it cannot be, `dense_ready` is False and hits carry no
-    cosine.
+    queries: no work ever runs on the event loop, and a query waits for at most one
+    slice of a long `put`, and for no document's encoding where the encoder bears
+    two threads at work. Until it is loaded, and for good if it cannot be,
+    `dense_ready` is False and hits carry no cosine.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class HybridSearch:
         return self._dense_ready
 
     async def stop(self) -> None:
-        """Give up loading, finish the slices at work, and end both threads."""
+        """Give up loading, finish the slices at work, and end the threads."""
         self._dense_ready = False
         if self._loading is not None:
             self._loading.cancel()
@@ -134,15 +134,17 @@ class HybridSearch:
 
         It is to be asked once a day: what no document had at two such looks goes,
         by the rule of `Vault.forget`. Nothing goes before the first start has
-        caught up. What is put meanwhile keeps its vectors.
+        caught up, nor where the database says what is near: another bot may have
+        it asked for a document that this one does not know. What is put meanwhile
+        keeps its vectors.
         """
         vault = self._vault
-        if vault is None or not self._dense_ready:
+        if vault is None or not self._dense_ready or self._nearest == "database":
             return 0
         forgotten = await vault.forget(self._keys())
         if forgotten:
             logger.info("forgot %d vectors of texts that are gone", forgotten)
-            await vault.save()
+        await vault.save()
         return forgotten
 
     async def place(self, dependencies: Dependencies) -> None:
@@ -266,16 +268,32 @@ class HybridSearch:
         Documents that are being put come first: words are had at once.
         """
         async with self._catching_up:
-            while pending := await self._indexed(lambda index: index.pending()):
-                for slice in _slices([one.document for one in pending]):
-                    async with self._changing:
-                        pass
-                    part, pending = pending[: len(slice)], pending[len(slice) :]
-                    if not await self._encode_documents(part):
-                        return False
-            await self._tidy()
-            self._dense_ready = self._vault is not None
+            while pending := await self._pending():
+                if not await self._encode_all(pending):
+                    return False
             return self._dense_ready
+
+    async def _pending(self) -> Sequence[Pending]:
+        """List the documents without vectors; where there are none, all is ready.
+
+        Whoever puts one from then on sees that it is, and catches up by itself.
+        """
+        pending = await self._indexed(lambda index: index.pending())
+        if pending:
+            return pending
+        await self._tidy()
+        self._dense_ready = self._vault is not None
+        return await self._indexed(lambda index: index.pending())
+
+    async def _encode_all(self, pending: Sequence[Pending]) -> bool:
+        """Give documents their vectors, slice by slice; say False where encoding failed."""
+        for slice in _slices([one.document for one in pending]):
+            async with self._changing:
+                pass
+            part, pending = pending[: len(slice)], pending[len(slice) :]
+            if not await self._encode_documents(part):
+                return False
+        return True
 
     async def _encode_documents(self, pending: Sequence[Pending]) -> bool:
         """Give one slice of documents their vectors; say False where encoding failed."""

@@ -152,6 +152,7 @@ class Vault:
         self._fresh: dict[bytes, bytes] = {}
         self._changed = False
         self._saving = asyncio.Lock()
+        self._writing: asyncio.Task[None] | None = None
         # The last look at which the text of a known vector was wanted. A dict of
         # 100,000 keys takes 12 MB; the texts would take far more.
         self._wanted: dict[bytes, int] = {}
@@ -224,7 +225,7 @@ class Vault:
         opened, and what it was asked for. What another bot on the same database
         keeps meanwhile is for texts this one may not hear of before its next
         start, and stays. Where a text that is gone here is still used there, or
-        older texts could not be read, forgetting costs encoding again.
+        older texts could not be read, forgetting costs encoding again at a start.
         Vectors of other models stay: only a bot with that model knows its texts.
         """
         look = self._looks + 1
@@ -266,11 +267,15 @@ class Vault:
         """Write the file if anything is new, on another thread; a failure is logged.
 
         With a database its content is written, and what was read from the file
-        is let go: from then on the database is asked.
+        is let go: from then on the database is asked. Who is cancelled meanwhile
+        leaves the writing to its end, which the next save waits for.
         """
         async with self._saving:
+            if self._writing is not None:
+                await asyncio.wait({self._writing})
             if self._path is not None and self._changed:
-                await self._save(self._path)
+                self._writing = asyncio.create_task(self._save(self._path))
+                await asyncio.shield(self._writing)
             if self._cache.kept and not self._changed:
                 self._file, self._places = None, {}
 
@@ -286,7 +291,8 @@ class Vault:
     async def close(self) -> None:
         """Save what is new, and let everything go."""
         await self.save()
-        self._file, self._places, self._fresh = None, {}, {}
+        self._path, self._file = None, None
+        self._places, self._fresh = {}, {}
 
     def _remembered(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """Look texts up in the file, and where there is no database among the encoded."""

@@ -35,8 +35,9 @@ class StoredArchive:
 
     async def finish(self) -> None:
         """Wait for the questions that are still being answered, to nobody perhaps."""
-        while self._asked:
-            await asyncio.wait(self._asked)
+        loop = asyncio.get_running_loop()
+        while asked := {task for task in self._asked if task.get_loop() is loop}:
+            await asyncio.wait(asked)
 
     async def size(self) -> int:
         """Return the number of entries."""

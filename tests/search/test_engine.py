@@ -329,6 +329,26 @@ async def test_what_could_not_be_encoded_is_encoded_with_the_next_change(build: 
     assert hit.dense is not None
 
 
+async def test_a_document_put_while_the_first_start_tidies_up_gets_its_vectors(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, late = build(WordEncoder()), threading.Event()
+    tidy = HybridSearch._tidy
+
+    async def tidied(self: HybridSearch) -> None:
+        if not late.is_set():
+            late.set()
+            await self.put([document("late", "kernel panic")])
+        await tidy(self)
+
+    await search.put([document("a", "slow requests")])
+    monkeypatch.setattr(HybridSearch, "_tidy", tidied)
+    await ready(search)
+    (hit,) = (await ask(search, "kernel panic")).hits
+    assert late.is_set()
+    assert hit.dense == pytest.approx(1, abs=1e-3)
+
+
 async def test_an_encoder_that_fails_at_the_start_is_given_another_chance(build: Build) -> None:
     encoder = FailingEncoder()
     encoder.failing = True

@@ -64,6 +64,10 @@ def document(id: str, text: str) -> Document:
     return Document(id=id, kind="runbook", title="", text=text)
 
 
+def _disk_full(*_: object) -> None:
+    raise OSError("no space left on the device")
+
+
 def documents(count: int, text: str = "disk") -> list[Document]:
     return [document(str(number), f"{text} {number}") for number in range(count)]
 
@@ -92,13 +96,12 @@ async def test_day_after_day_what_is_gone_is_forgotten_and_a_restart_encodes_not
     async def forget(_: JobRun) -> None:
         counts.append(await search.forget())
 
-    job = Job(name="vectors", every=DAY, handler=forget)
+    job = Job(name="vectors", every=DAY, handler=forget, everywhere=True)
     scheduler = Scheduler(database, clock, [("search", job)])
 
     async def a_day() -> None:
         clock.advance(seconds=DAY)
-        for _ in range(3):  # each slot is taken once
-            await scheduler.fire("search", job)
+        await scheduler.fire("search", job)
 
     await search.put([document("a", "disk"), document("b", "network"), document("c", "memory")])
     await ready(search)
@@ -120,6 +123,37 @@ async def test_day_after_day_what_is_gone_is_forgotten_and_a_restart_encodes_not
     await again.put([document("b", "network")])
     assert encoder.encoded == ["network"]
     assert await kept(database) == keys("full disk", "memory", "network")
+
+
+async def test_a_file_that_could_not_be_written_is_written_at_the_next_look(
+    build: Build, database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = await ready(build(WordEncoder()))
+    await search.put(documents(5))
+    assert await search.forget() == 0
+    await search.remove(["4"])
+    assert await search.forget() == 0
+    with monkeypatch.context() as broken:
+        broken.setattr(snapshot, "save", _disk_full)
+        assert await search.forget() == 1
+    assert len(filed(tmp_path / "bot" / "vectors.bin")) == 5
+    assert await search.forget() == 0
+    assert filed(tmp_path / "bot" / "vectors.bin") == await kept(database)
+
+
+async def test_what_the_database_is_asked_for_is_not_forgotten(
+    tmp_path: Path, database: SqliteDatabase
+) -> None:
+    """Another bot may have it asked for a document that this one does not know."""
+    search = HybridSearch(
+        lambda _: WordEncoder(), tmp_path, ranker=FALLBACK, database=database, nearest="database"
+    )
+    await ready(search)
+    await search.put(documents(5))
+    await search.remove(["4"])
+    assert [await search.forget() for _ in range(4)] == [0] * 4
+    assert len(await kept(database)) == 5
+    await search.stop()
 
 
 async def test_before_it_has_caught_up_nothing_is_forgotten(

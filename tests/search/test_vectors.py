@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,7 @@ import pytest
 from typing_extensions import override
 
 from bot.ports import Database
+from bot.search import snapshot
 from bot.search.vectors import Vault, VectorCache
 from tests.search.encoders import DIMENSION, WordEncoder
 from tests.storage.opened import opened
@@ -62,6 +66,38 @@ async def asked(vault: Vault, texts: Sequence[str] = TEXTS) -> tuple[Vectors | N
 async def corrupt(database: Database, text: str, content: bytes) -> None:
     async with database.transaction() as tx:
         await tx.embeddings.add(MODEL, {hashlib.sha256(text.encode()).digest(): content})
+
+
+async def test_a_save_that_nobody_waits_for_any_more_is_finished_before_the_end(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, begun, go, save = (
+        tmp_path / "vectors",
+        threading.Event(),
+        threading.Event(),
+        snapshot.save,
+    )
+
+    def slow(*content: Any) -> None:
+        begun.set()
+        assert go.wait(20)
+        save(*content)
+
+    monkeypatch.setattr(snapshot, "save", slow)
+    held = vault(database, path)
+    await held.open()
+    await held.vectors(TEXTS, Encoding())
+    saving = asyncio.create_task(held.save())
+    assert await asyncio.to_thread(begun.wait, 20)
+    saving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await saving
+    closing = asyncio.create_task(held.close())
+    go.set()
+    await closing
+    found = snapshot.load(path, MODEL, DIMENSION)
+    assert found is not None
+    assert len(found.keys) == len(TEXTS)
 
 
 async def test_a_text_is_encoded_once_and_its_vector_is_the_same_wherever_it_comes_from(
