@@ -53,8 +53,8 @@ class Searcher(Protocol):
     def erase(self, slots: Numbers) -> None:
         """Make sure that what slots hold is no longer found once they are not selectable."""
 
-    def search(self, query: Vectors, wanted: int, *, selectable: Mask) -> Numbers:
-        """Return up to `wanted` selectable slots, best first."""
+    def search(self, query: Vectors, wanted: int, *, selectable: Mask | None) -> Numbers:
+        """Return up to `wanted` selectable slots, best first; None selects all."""
         ...
 
 
@@ -139,6 +139,9 @@ class DenseIndex:
 
         Rows behind the end of `allowed` are not allowed.
         """
+        rows = self._nearest_of_all(vector, allowed, limit)
+        if rows is not None:
+            return rows
         selectable = self._table.selectable(allowed)
         total = int(np.count_nonzero(selectable))
         wanted = min(total, limit * _CHUNKS_SEARCHED_PER_ROW)
@@ -153,6 +156,24 @@ class DenseIndex:
             # Rows of many chunks took the places of others.
             wanted = min(total, 4 * wanted)
         return rows
+
+    def _nearest_of_all(self, vector: Vectors, allowed: Mask, limit: int) -> Numbers | None:
+        """Look among all slots, and then who is allowed; None where that does not suffice.
+
+        Where most rows are allowed, marking every slot first takes longer than this.
+        """
+        share = np.count_nonzero(allowed) / max(1, len(allowed))
+        if not self._current.searcher.exact or share < 0.5 or not self._table.used or not limit:
+            return None
+        spare = 1.0 if share == 1 else 1.2 / share
+        wanted = min(self._table.used, int(limit * _CHUNKS_SEARCHED_PER_ROW * spare))
+        query = self._current.whitening.apply(vector.reshape(1, -1))[0]
+        owners = self._table.owners[self._current.searcher.search(query, wanted, selectable=None)]
+        owners = owners[(owners >= 0) & (owners < len(allowed))]
+        if share < 1:
+            owners = owners[allowed[owners]]
+        rows = list(dict.fromkeys(owners.tolist()))[:limit]
+        return np.array(rows, dtype=np.int64) if len(rows) == limit else None
 
     def compare(self, vector: Vectors, rows: Sequence[int] | Numbers) -> Comparison:
         """Compare a query with every chunk of some rows."""

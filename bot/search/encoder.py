@@ -28,6 +28,7 @@ DEFAULT_MODEL = "minilm-onnx"
 _DIMENSION = 384
 _LONGEST = 256  # tokens, all-MiniLM-L6-v2's own limit
 _BATCH = 16
+_THREADS = 2
 _REMEMBERED = 20_000  # vectors of 1.5 kB each
 
 
@@ -85,7 +86,7 @@ def limit_native_threads() -> None:
 
 
 class OnnxEncoder:
-    """The packaged all-MiniLM-L6-v2 in ONNX Runtime, on one thread that does not spin."""
+    """The packaged all-MiniLM-L6-v2 in ONNX Runtime, on at most two threads that do not spin."""
 
     dimension = _DIMENSION
 
@@ -232,11 +233,15 @@ def _digest(model: SentenceTransformer) -> str:
 
 
 def _session_options() -> object:
-    """Run on the calling thread alone; a spinning pool costs its neighbours their latency."""
+    """Run on the calling thread and one more; a spinning pool costs its neighbours their latency.
+
+    The second one takes a query from 6.7 to 4.4 ms, and from 10 to 7.5 where two
+    others keep both of two processors busy.
+    """
     import onnxruntime  # noqa: PLC0415 - native libraries load on first use
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = min(_THREADS, os.cpu_count() or 1)
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

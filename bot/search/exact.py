@@ -50,12 +50,14 @@ class ExactScan:
     def erase(self, slots: Numbers) -> None:
         """Do nothing: what is not selectable is never returned, and is overwritten."""
 
-    def search(self, query: Vectors, wanted: int, *, selectable: Mask) -> Numbers:
+    def search(self, query: Vectors, wanted: int, *, selectable: Mask | None) -> Numbers:
         """Return the `wanted` selectable slots of the largest products, best first.
 
         A scan that looks at a selector takes twice as long, so while most slots
         are selectable the others are dropped from a longer list.
         """
+        if selectable is None:
+            return self._scan(query, wanted, None)
         total = int(np.count_nonzero(selectable))
         if 2 * total > len(selectable):
             asked = min(len(selectable), wanted * len(selectable) * 6 // (total * 5) + _SPARE)
@@ -71,6 +73,8 @@ class ExactScan:
         A long list costs more than the products, so each block is asked for
         twice its share, and again for all where its last was among the best.
         """
+        if len(self._blocks) == 1:
+            return self._scan_block(0, query, wanted, selectable)[0]
         share = min(wanted, 2 * wanted // max(1, len(self._blocks)) + _SPARE)
         found = [self._scan_block(n, query, share, selectable) for n in range(len(self._blocks))]
         last = _last_of_best(found, wanted)
@@ -89,7 +93,7 @@ class ExactScan:
         first = number * _BLOCK
         part = None if selectable is None else selectable[first : first + _BLOCK]
         slots, products = self._blocks[number].search(query, wanted, part)
-        return slots + first, products
+        return slots + first if first else slots, products
 
 
 class _Block:

@@ -30,6 +30,7 @@ True_ = Sequence[set[int]]
 
 NEAREST = 10
 QUERIES = 200
+GRAPHS = ("usearch", "hnswlib")
 PEERS = ("numpy", "faiss", "usearch", "usearch exact", "hnswlib")
 
 _ROUNDS = 5
@@ -70,8 +71,11 @@ class Result:
         )
 
 
-def measure(size: int, *, with_peers: Sequence[str]) -> Iterator[str]:
+def measure(size: int, *, with_peers: Sequence[str], largest_graph: int) -> Iterator[str]:
     """Yield the lines of one size: ours, then the peers at the recall of each of ours."""
+    if size > largest_graph and (left := sorted(set(with_peers) & set(GRAPHS))):
+        yield f"{size:>9,} vectors: without {', '.join(left)}, as was asked"
+        with_peers = [name for name in with_peers if name not in left]
     vectors = search_material.vectors(size)
     queries = search_material.vectors(QUERIES, seed=99)
     exact, lists, whitening = _ours(vectors, queries)
@@ -193,7 +197,7 @@ def _own(
 def _peer(name: str, vectors: Vectors, queries: Vectors) -> Contender:
     """Build a peer, or load it where its graph was built before."""
     started = time.perf_counter()
-    if name in ("usearch", "hnswlib"):
+    if name in GRAPHS:
         make = usearch_graph if name == "usearch" else hnswlib_graph
         ask, choose, built = make(vectors)
         return Contender(
