@@ -35,6 +35,7 @@ OVER = {state for state in RunState if state.over} - {RunState.IN_DOUBT}
 ENDS = tuple(f"run.{state.replace(' ', '_')}" for state in OVER)
 ONCE = (*ENDS, "run.requested", "run.planned", "run.started", "run.rolling_back")
 HELD_UP = ("was held up past", "no answer in")
+DENIED = "did not take place"
 KILL, STOP = signal.SIGKILL, signal.SIGSTOP
 
 # A process that has loaded everything and of which each bot is a fork: a bot starts at once.
@@ -211,6 +212,10 @@ class Round:
         ends = set(self.death.story.ends)
         # What is held up past its time, by a signal or a busy machine, fails.
         if self.death.signal is STOP or any(words in run.reason for words in HELD_UP):
+            ends.add(RunState.FAILED)
+        # A bot that died right before an effect nobody can look up leaves the answer to a
+        # person, who saw that it is not there; it is not repeated.
+        if DENIED in run.reason and not effects_of(self.folder):
             ends.add(RunState.FAILED)
         assert run.state in ends, (str(self.death), run.state, run.reason)
         runs = [r for r in await self.people.runs.recent() if r.id == self.id or r.parent]
