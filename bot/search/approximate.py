@@ -112,20 +112,18 @@ class InvertedLists:
         say = logger.info if self.recall >= RECALL else logger.warning
         say("search visits %d of %d lists, recall %.3f", self.visited, self._lists, self.recall)
 
-    def search(self, query: Vectors, wanted: int, *, selectable: Mask | None) -> Numbers:
+    def search(self, query: Vectors, wanted: int, *, selectable: Mask) -> Numbers:
         """Return about `wanted` selectable slots of large products, best first.
 
         Where few slots are selectable more lists are visited, for the wanted
         neighbours lie further apart.
         """
-        total = len(self) if selectable is None else int(np.count_nonzero(selectable))
+        total = int(np.count_nonzero(selectable))
         if not total:
             return np.empty(0, dtype=np.int64)
         visited = min(self._lists, math.ceil(self.visited * len(self) / total))
-        selector = None
-        if selectable is not None:
-            bitmap = np.packbits(selectable, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bitmap)  # type: ignore[call-arg, arg-type]
+        bitmap = np.packbits(selectable, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bitmap)  # type: ignore[call-arg, arg-type]
         parameters = faiss.SearchParametersIVF(sel=selector, nprobe=visited)  # type: ignore[call-arg]
         _, slots = self._opened().search(query.reshape(1, -1), wanted, params=parameters)
         found: Numbers = slots[0][slots[0] >= 0]

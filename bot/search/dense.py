@@ -53,8 +53,8 @@ class Searcher(Protocol):
     def erase(self, slots: Numbers) -> None:
         """Make sure that what slots hold is no longer found once they are not selectable."""
 
-    def search(self, query: Vectors, wanted: int, *, selectable: Mask | None) -> Numbers:
-        """Return up to `wanted` selectable slots, best first; None selects all."""
+    def search(self, query: Vectors, wanted: int, *, selectable: Mask) -> Numbers:
+        """Return up to `wanted` selectable slots, best first."""
         ...
 
 
@@ -162,13 +162,14 @@ class DenseIndex:
 
         Where most rows are allowed, marking every slot first takes longer than this.
         """
+        scan = self._current.searcher
         share = np.count_nonzero(allowed) / max(1, len(allowed))
-        if not self._current.searcher.exact or share < 0.5 or not self._table.used or not limit:
+        if not isinstance(scan, ExactScan) or share < 0.5 or not self._table.used or not limit:
             return None
         spare = 1.0 if share == 1 else 1.2 / share
         wanted = min(self._table.used, int(limit * _CHUNKS_SEARCHED_PER_ROW * spare))
         query = self._current.whitening.apply(vector.reshape(1, -1))[0]
-        owners = self._table.owners[self._current.searcher.search(query, wanted, selectable=None)]
+        owners = self._table.owners[scan.search(query, wanted, selectable=None)]
         owners = owners[(owners >= 0) & (owners < len(allowed))]
         if share < 1:
             owners = owners[allowed[owners]]

@@ -233,11 +233,7 @@ def _digest(model: SentenceTransformer) -> str:
 
 
 def _session_options() -> object:
-    """Run on the calling thread and one more; a spinning pool costs its neighbours their latency.
-
-    The second one takes a query from 6.7 to 4.4 ms, and from 10 to 7.5 where two
-    others keep both of two processors busy.
-    """
+    """Run on the calling thread and one more; spinning would cost their neighbours latency."""
     import onnxruntime  # noqa: PLC0415 - native libraries load on first use
 
     options = onnxruntime.SessionOptions()

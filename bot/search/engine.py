@@ -227,8 +227,7 @@ class HybridSearch:
         What is being put at the start comes first, for words are had at once.
         """
         loop = asyncio.get_running_loop()
-        async with self._changing:
-            pass
+        await self._words_first()
         try:
             encoder = await loop.run_in_executor(
                 self._encoding, self._encoder_factory, self._cache_directory
@@ -247,6 +246,11 @@ class HybridSearch:
     def _behind(self) -> bool:
         """Say whether the first catching up has ended, and not with success."""
         return self._encoder is not None and self._loading is not None and self._loading.done()
+
+    async def _words_first(self) -> None:
+        """Wait until no documents are being put."""
+        async with self._changing:
+            pass
 
     async def _opened_vault(self, encoder: Encoder) -> Vault:
         """Open what keeps vectors from one start to the next."""
@@ -288,8 +292,7 @@ class HybridSearch:
     async def _encode_all(self, pending: Sequence[Pending]) -> bool:
         """Give documents their vectors, slice by slice; say False where encoding failed."""
         for slice in _slices([one.document for one in pending]):
-            async with self._changing:
-                pass
+            await self._words_first()
             part, pending = pending[: len(slice)], pending[len(slice) :]
             if not await self._encode_documents(part):
                 return False

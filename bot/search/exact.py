@@ -51,7 +51,7 @@ class ExactScan:
         """Do nothing: what is not selectable is never returned, and is overwritten."""
 
     def search(self, query: Vectors, wanted: int, *, selectable: Mask | None) -> Numbers:
-        """Return the `wanted` selectable slots of the largest products, best first.
+        """Return the `wanted` selectable slots of the largest products, best first; None is all.
 
         A scan that looks at a selector takes twice as long, so while most slots
         are selectable the others are dropped from a longer list.
