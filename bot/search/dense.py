@@ -168,10 +168,14 @@ class DenseIndex:
             return None
         spare = 1.0 if share == 1 else 1.2 / share
         wanted = min(self._table.used, int(limit * _CHUNKS_SEARCHED_PER_ROW * spare))
-        query = self._current.whitening.apply(vector.reshape(1, -1))[0]
+        query = self._current.whitening.query(vector)
         owners = self._table.owners[scan.search(query, wanted, selectable=None)]
-        owners = owners[(owners >= 0) & (owners < len(allowed))]
-        if share < 1:
+        if (
+            share < 1
+            or self._table.live < self._table.used
+            or owners.max(initial=0) >= len(allowed)
+        ):
+            owners = owners[(owners >= 0) & (owners < len(allowed))]
             owners = owners[allowed[owners]]
         rows = list(dict.fromkeys(owners.tolist()))[:limit]
         return np.array(rows, dtype=np.int64) if len(rows) == limit else None
@@ -258,7 +262,7 @@ class DenseIndex:
     def _ranked(self, vector: Vectors, wanted: int, *, selectable: Mask, total: int) -> Numbers:
         """Return `wanted` slots nearest to a query, exactly ordered."""
         view = self._current
-        query = view.whitening.apply(vector.reshape(1, -1))[0]
+        query = view.whitening.query(vector)
         if view.searcher.exact:
             return view.searcher.search(query, wanted, selectable=selectable)
         if total <= _FEW:
@@ -292,7 +296,7 @@ class _View:
 
     def direction(self, vector: Vectors) -> Direction:
         """Bring a raw query to where raw vectors can be compared with it."""
-        return self.whitening.direction(self.whitening.apply(vector.reshape(1, -1))[0])
+        return self.whitening.direction(self.whitening.query(vector))
 
     def products(self, raw: Vectors, slots: Numbers, direction: Direction) -> Vectors:
         """Return the whitened cosines of raw vectors stored in slots."""

@@ -137,6 +137,8 @@ class _Block:
             selector = faiss.IDSelectorBitmap(bitmap)  # type: ignore[call-arg, arg-type]
             parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         products, slots = self._index.search(query.reshape(1, -1), wanted, params=parameters)
+        if slots[0, -1] >= 0:  # what is missing stands at the end
+            return slots[0], products[0]
         found = slots[0] >= 0
         return slots[0][found], products[0][found]
 

@@ -210,7 +210,7 @@ def _peer(name: str, vectors: Vectors, queries: Vectors) -> Contender:
 
 def _whitening(peer: Contender, whitening: Whitening) -> Contender:
     """Let a peer whiten its queries, as ours has to."""
-    return replace(peer, ask=lambda query: peer.ask(whitening.apply(query[None])[0]))
+    return replace(peer, ask=lambda query: peer.ask(whitening.query(query)))
 
 
 def _numpy(vectors: Vectors) -> Ask:

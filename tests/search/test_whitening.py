@@ -59,6 +59,14 @@ def test_a_query_brought_to_the_raw_side_gives_the_same_products() -> None:
     assert np.allclose(products, whitened @ target, atol=1e-5)
 
 
+def test_one_vector_is_whitened_as_many_are() -> None:
+    whitening, vectors = whitening_of(cone(200, 10)), cone(20, 11)
+    one_by_one = np.stack([whitening.query(vector) for vector in vectors])
+    assert one_by_one.dtype == np.float32
+    assert np.allclose(one_by_one, whitening.apply(vectors), atol=1e-6)
+    assert not whitening.query(whitening.mean).any()
+
+
 @pytest.mark.parametrize("count", (0, 1, 31))
 def test_few_vectors_are_left_as_they_are(count: int) -> None:
     vectors = cone(count, 5)
