@@ -169,16 +169,24 @@ class HybridSearch:
 
         With `before`, only those created earlier, and the timeless ones; with
         `services`, only those that concern one of them; never those `without`.
-        An empty query, like an empty index, finds nothing.
+        An empty query, like an empty index, finds nothing. The words propose
+        candidates while the query is being encoded.
         """
         if not _said(query) or not kinds or limit < 1:
             return Found()
+        filters = _filters(kinds, before, services, without)
+        words = self._indexing.submit(lambda: self._opened().propose(query, filters()))
         vector = await self._meant(query)
         near = await self._near(vector)
-        filters = _filters(kinds, before, services, without)
-        return await self._indexed(
-            lambda index: index.find(query, vector, filters=filters(), limit=limit, near=near)
-        )
+        words.cancel()  # if it has not begun: no query waits for two turns
+
+        def find(index: Index) -> Found:
+            proposed = None if words.cancelled() else words.result()
+            return index.find(
+                query, vector, filters=filters(), limit=limit, near=near, proposed=proposed
+            )
+
+        return await self._indexed(find)
 
     async def examine(
         self,

@@ -8,7 +8,10 @@ from datetime import datetime
 
 from bot.domain.documents import Document
 from bot.search.chunks import Chunk
+from bot.search.questions import Asked
 from bot.search.ranker import Matrix, Scores
+from bot.search.rows import Mask
+from bot.search.terms import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,21 @@ class Filters:
     before: datetime | None = None
     services: Collection[str] | None = None
     without: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed:
+    """A query as the index read it, and what the words propose, at a number of `changes`.
+
+    `allowed` marks the rows it may return, `words` has the score of every row, and
+    `rows` are the best of them.
+    """
+
+    changes: int
+    asked: Asked
+    allowed: Mask
+    words: Scores
+    rows: Rows
 
 
 @dataclass(frozen=True, kw_only=True)

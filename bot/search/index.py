@@ -24,7 +24,7 @@ from bot.search.chunks import LONGEST_TEXT, chunks_of, passage, piece_at
 from bot.search.confidence import evidence, probability
 from bot.search.entities import entities
 from bot.search.explain import Related, reasons
-from bot.search.handed import Cut, Examined, Filters, Pending
+from bot.search.handed import Cut, Examined, Filters, Pending, Proposed
 from bot.search.lexical import LexicalIndex
 from bot.search.questions import Asked, Reader
 from bot.search.ranker import SIGNALS, Matrix, Ranker, Scores
@@ -68,6 +68,7 @@ class Index:
     def __init__(self, ranker: Ranker) -> None:
         self.encoder = ""
         self._ranker = ranker
+        self._changes = 0  # of what a query's words are held against
         self._splitter = Splitter()
         self._words = LexicalIndex(fields=3)
         self._dense: DenseIndex | None = None
@@ -88,6 +89,7 @@ class Index:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete documents; an unknown id is no error."""
+        self._changes += 1
         for id in dict.fromkeys(ids):
             row = self._documents.remove(id)
             if row is None:
@@ -104,6 +106,7 @@ class Index:
 
     def place(self, dependencies: Dependencies) -> None:
         """Learn which services need which."""
+        self._changes += 1
         self._topology = Topology(dependencies)
 
     def accept(self, acceptances: Acceptances) -> None:
@@ -145,6 +148,25 @@ class Index:
         """Do one slice of the upkeep of the vectors; say whether more is left."""
         return self._dense is not None and self._dense.maintain()
 
+    def propose(self, query: Query, filters: Filters) -> Proposed:
+        """Read a query and let the words propose candidates, which needs no vector."""
+        asked = self._reader.read(query, self._words.rarity, self._topology)
+        allowed = self._documents.allowed(
+            kinds=filters.kinds,
+            before=filters.before,
+            services=filters.services,
+            without=filters.without,
+        )
+        words = self._words.scores(asked.weights, rows=len(allowed))
+        words *= allowed
+        return Proposed(
+            changes=self._changes,
+            asked=asked,
+            allowed=allowed,
+            words=words,
+            rows=self._documents.best(words, _POOL),
+        )
+
     def find(
         self,
         query: Query,
@@ -153,17 +175,20 @@ class Index:
         filters: Filters,
         limit: int,
         near: Sequence[bytes] | None = None,
+        proposed: Proposed | None = None,
     ) -> Found:
         """Rank the allowed documents; without a vector the words alone decide.
 
         `near` are keys of chunks that a database found near to the query; without
-        them the index looks itself.
+        them the index looks itself. `proposed` is what `propose` said of this query
+        and these filters; if a document has changed since, it is asked again.
 
         A document with neither a word in common nor a positive cosine is no
         hit. Equal scores are ordered by id, so that an answer can be repeated.
         """
-        asked = self._reader.read(query, self._words.rarity, self._topology)
-        pool = self._pool(asked, vector, self._allowed(filters), near)
+        if proposed is None or proposed.changes != self._changes:
+            proposed = self.propose(query, filters)
+        asked, pool = proposed.asked, self._pool(proposed, vector, near)
         hits = tuple(self._hit(pool, position, asked) for position in pool.order[:limit])
         return Found(
             hits=hits,
@@ -174,11 +199,7 @@ class Index:
 
     def examine(self, query: Query, vector: Vectors | None, *, filters: Filters) -> Examined:
         """Return all candidates with their signals, as `find` sees them."""
-        pool = self._pool(
-            self._reader.read(query, self._words.rarity, self._topology),
-            vector,
-            self._allowed(filters),
-        )
+        pool = self._pool(self.propose(query, filters), vector)
         return Examined(
             ids=tuple(self._documents[int(row)].id for row in pool.rows),
             raw=pool.raw,
@@ -204,28 +225,15 @@ class Index:
         self._without_vectors.add(row)
         return Pending(row=row, document=document)
 
-    def _allowed(self, filters: Filters) -> Mask:
-        return self._documents.allowed(
-            kinds=filters.kinds,
-            before=filters.before,
-            services=filters.services,
-            without=filters.without,
-        )
-
     def _pool(
-        self,
-        asked: Asked,
-        vector: Vectors | None,
-        allowed: Mask,
-        near: Sequence[bytes] | None = None,
+        self, proposed: Proposed, vector: Vectors | None, near: Sequence[bytes] | None = None
     ) -> _Pool:
         """Join what the words and what the meaning propose, and score all of it."""
-        words = self._words.scores(asked.weights, rows=len(allowed))
-        words *= allowed
-        rows = _best(words, _POOL, self._documents.created)
+        asked, words, rows = proposed.asked, proposed.words, proposed.rows
         compared: Comparison | None = None
         if vector is not None and self._dense is not None:
-            rows = np.union1d(rows, self._nearest(self._dense, vector, allowed, near))
+            nearest = self._nearest(self._dense, vector, proposed.allowed, near)
+            rows = np.union1d(rows, nearest)
             compared = self._dense.compare(vector, rows)
         raw = self._signals(asked, rows, words[rows], compared)
         weighable = scaled(raw)
@@ -423,19 +431,6 @@ _COSINE = SIGNALS.index("cosine")
 _MEASURED_AS: Mapping[str, str] = {Kind.POSTMORTEM: Kind.INCIDENT}
 _CONTEXT = ("name", "service", "dependency", "entity", "recent", "accepted", "outcome")
 _NO_ROWS: frozenset[int] = frozenset()
-
-
-def _best(scores: Scores, count: int, created: npt.NDArray[np.float64]) -> Rows:
-    """Return the rows of the highest positive scores, in ascending order of rows.
-
-    Of equals at the border the youngest are taken.
-    """
-    border = np.partition(scores, -count)[-count] if len(scores) > count else 0.0
-    if border <= 0:
-        return np.flatnonzero(scores > 0)
-    above, equal = np.flatnonzero(scores > border), np.flatnonzero(scores == border)
-    youngest = equal[np.argsort(-created[equal], kind="stable")[: count - len(above)]]
-    return np.sort(np.concatenate([above, youngest]))
 
 
 def _matched(spellings: Iterable[str]) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from bot.domain.documents import Document
 from bot.search.surroundings import aware, outcome
 
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
 
 _NONE = -1
 _NO_ROWS: frozenset[int] = frozenset()
@@ -125,6 +127,18 @@ class Documents:
             if (row := self._rows.get(id)) is not None:
                 mask[row] = False
         return mask
+
+    def best(self, scores: Scores, count: int) -> Rows:
+        """Return the rows of the highest positive scores, in ascending order of rows.
+
+        Of equals at the border the youngest are taken.
+        """
+        border = np.partition(scores, -count)[-count] if len(scores) > count else 0.0
+        if border <= 0:
+            return np.flatnonzero(scores > 0)
+        above, equal = np.flatnonzero(scores > border), np.flatnonzero(scores == border)
+        youngest = equal[np.argsort(-self._created[equal], kind="stable")[: count - len(above)]]
+        return np.sort(np.concatenate([above, youngest]))
 
     def concerning(self, services: Collection[str], rows: Sequence[int]) -> Mask:
         """Mark those of some rows that concern one of some services."""

@@ -42,6 +42,7 @@ _STAGES: tuple[tuple[str, type[Any], str], ...] = (
     ("dense", DenseIndex, "nearest"),
     ("dense", DenseIndex, "compare"),
     ("index", Index, "find"),
+    ("index", Index, "propose"),
 )
 STAGES = ("encode", "lexical", "dense", "rank", "whole", "cpu")
 
