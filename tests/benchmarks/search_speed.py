@@ -8,8 +8,9 @@ The encoder has two threads, everything else one, on the machine as it is; what 
 stretches them, so compare figures of one run only. Where rounds are repeated the
 best counts. `cpu` is processor time, which a busy neighbour stretches least. The
 peers' graphs are kept between runs in the temporary folder, with the time that
-building them took: minutes for 100,000 vectors, half an hour and more each for a
-million, which `--largest-graph` leaves out. A million documents need some 12 GB.
+building them took: some minutes each for a million vectors on two idle cores, and
+many more on busy ones, which `--largest-graph` spares. A million documents need
+some 12 GB.
 """
 
 from __future__ import annotations
