@@ -1,8 +1,8 @@
 """Search by words and by meaning: what happened before, and what helped.
 
 In reading order: `engine` (the asynchronous face, `HybridSearch`), `index`
-(what it keeps, and one query from beginning to end), `rows` (documents and
-filters), `tokens`, `sections` and `lexical` (BM25), `chunks`, `encoder`,
+(what it keeps, and one query from beginning to end), `rows` and `filters` (the
+documents), `tokens`, `sections` and `lexical` (BM25), `chunks`, `encoder`,
 `onnx_graph`, `vectors` and `snapshot` (what need not be encoded again), `dense`
 with `whitening`, `exact` and `approximate` (sentence vectors in FAISS),
 `entities` and `surroundings` (what else connects two faults), `signals` and

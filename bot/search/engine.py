@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -19,11 +20,12 @@ from bot.search.encoder import (
     RememberingEncoder,
     limit_native_threads,
 )
+from bot.search.filters import Filters
 from bot.search.tokens import spaced
 
 if TYPE_CHECKING:
     from bot.search.encoder import Encoder, Vectors
-    from bot.search.handed import Cut, Examined, Filters, Pending
+    from bot.search.handed import Cut, Examined, Pending, Proposed
     from bot.search.index import Index
     from bot.search.ranker import Ranker
     from bot.search.vectors import Vault
@@ -74,6 +76,7 @@ class HybridSearch:
         self._questions: RememberingEncoder | None = None
         self._loading: asyncio.Task[None] | None = None
         self._dense_ready = False
+        self._ahead = False  # a query's candidates are being proposed before its vector is there
         # Changes are applied in the order of the calls, however long the first one takes.
         self._changing = asyncio.Lock()
         self._catching_up = asyncio.Lock()
@@ -174,19 +177,19 @@ class HybridSearch:
         """
         if not _said(query) or not kinds or limit < 1:
             return Found()
-        filters = _filters(kinds, before, services, without)
-        words = self._indexing.submit(lambda: self._opened().propose(query, filters()))
-        vector = await self._meant(query)
-        near = await self._near(vector)
-        words.cancel()  # if it has not begun: no query waits for two turns
+        filters = Filters(kinds=kinds, before=before, services=services, without=without)
+        with self._proposing(query, filters) as proposing:
+            vector = await self._meant(query)
+            near = await self._near(vector)
+            proposing.cancel()  # what has not begun by now is not worth a turn of its own
 
-        def find(index: Index) -> Found:
-            proposed = None if words.cancelled() else words.result()
-            return index.find(
-                query, vector, filters=filters(), limit=limit, near=near, proposed=proposed
-            )
+            def find(index: Index) -> Found:
+                proposed = None if proposing.cancelled() else proposing.result()
+                return index.find(
+                    query, vector, filters=filters, limit=limit, near=near, proposed=proposed
+                )
 
-        return await self._indexed(find)
+            return await self._indexed(find)
 
     async def examine(
         self,
@@ -198,14 +201,34 @@ class HybridSearch:
     ) -> Examined:
         """Return all candidates of a query with their signals, for training and evaluation."""
         vector = await self._meant(query)
-        filters = _filters(kinds, before, None, without)
-        return await self._indexed(lambda index: index.examine(query, vector, filters=filters()))
+        filters = Filters(kinds=kinds, before=before, without=without)
+        return await self._indexed(lambda index: index.examine(query, vector, filters=filters))
 
     async def _keys(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the keys of all texts; each slice is a turn that a query waits for."""
         texts = await self._indexed(lambda index: index.texts())
         while keys := await self._indexed(lambda _: _some_keys(texts)):
             yield keys
+
+    @contextmanager
+    def _proposing(self, query: Query, filters: Filters) -> Iterator[Future[Proposed]]:
+        """Let the words propose candidates meanwhile, of one query at a time.
+
+        Each proposal has a number for every document, so they must not pile up.
+        Whoever leaves takes back what has not begun.
+        """
+        proposing: Future[Proposed] = Future()
+        if self._ahead or not self._dense_ready:
+            proposing.cancel()
+            yield proposing
+            return
+        self._ahead = True
+        try:
+            proposing = self._indexing.submit(lambda: self._opened().propose(query, filters))
+            yield proposing
+        finally:
+            proposing.cancel()
+            self._ahead = False
 
     async def _meant(self, query: Query) -> Vectors | None:
         """Return the query's vector, None where words alone decide."""
@@ -407,22 +430,6 @@ def _some_keys(texts: Iterator[Sequence[str]]) -> Sequence[bytes]:
 def _said(query: Query) -> str:
     """Return what is asked for in words: the text, or else the names."""
     return query.text.strip() or " ".join(query.names).strip()
-
-
-def _filters(
-    kinds: Collection[str],
-    before: datetime | None,
-    services: Collection[str] | None,
-    without: Collection[str],
-) -> Callable[[], Filters]:
-    """Return what makes the filters on the index's thread, where NumPy is loaded."""
-
-    def make() -> Filters:
-        from bot.search.handed import Filters  # noqa: PLC0415 - loads NumPy
-
-        return Filters(kinds=kinds, before=before, services=services, without=without)
-
-    return make
 
 
 def _report(loading: asyncio.Task[None]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from bot.domain.documents import Document
 from bot.search.chunks import Chunk
@@ -37,21 +36,11 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filters:
-    """Which documents a query may return."""
-
-    kinds: Collection[str]
-    before: datetime | None = None
-    services: Collection[str] | None = None
-    without: Collection[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Proposed:
     """A query as the index read it, and what the words propose, at a number of `changes`.
 
-    `allowed` marks the rows it may return, `words` has the score of every row, and
-    `rows` are the best of them.
+    `allowed` marks the rows it may return, `words` has the score of every row, 0
+    where it is not allowed, and `rows` are the best of them.
     """
 
     changes: int

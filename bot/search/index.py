@@ -24,7 +24,8 @@ from bot.search.chunks import LONGEST_TEXT, chunks_of, passage, piece_at
 from bot.search.confidence import evidence, probability
 from bot.search.entities import entities
 from bot.search.explain import Related, reasons
-from bot.search.handed import Cut, Examined, Filters, Pending, Proposed
+from bot.search.filters import Filters
+from bot.search.handed import Cut, Examined, Pending, Proposed
 from bot.search.lexical import LexicalIndex
 from bot.search.questions import Asked, Reader
 from bot.search.ranker import SIGNALS, Matrix, Ranker, Scores
@@ -181,7 +182,7 @@ class Index:
 
         `near` are keys of chunks that a database found near to the query; without
         them the index looks itself. `proposed` is what `propose` said of this query
-        and these filters; if a document has changed since, it is asked again.
+        and these filters; if documents or dependencies changed since, it is asked again.
 
         A document with neither a word in common nor a positive cosine is no
         hit. Equal scores are ordered by id, so that an answer can be repeated.

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from bot.domain.documents import Document
 from bot.search.surroundings import aware, outcome
+from bot.search.terms import Rows, Scores
 
 Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float32]
 
 _NONE = -1
 _NO_ROWS: frozenset[int] = frozenset()

@@ -52,7 +52,7 @@ class Whitening:
         return self.measured(vectors)[0]
 
     def query(self, vector: Vectors) -> Vectors:
-        """Whiten one vector to unit length, in a third of the time; zero stays zero."""
+        """Whiten one vector to unit length, with less ado; zero stays zero."""
         moved = ((vector - self.mean) @ self.matrix).astype(np.float32, copy=False)
         length = math.sqrt(moved @ moved)
         moved *= np.float32(1 / length if length >= _NO_LENGTH else 0)

@@ -31,7 +31,8 @@ _ROUNDS = 3
 _WARMING = 20
 _SLICE = 500  # documents filled in per turn of the index's thread
 
-# Which methods are counted to which stage; "rank" is what else happens in `Index.find`.
+# Which methods are counted to which stage; "rank" is what else happens in the index.
+# The words propose while the query is encoded, so the stages add up to more than the whole.
 _STAGES: tuple[tuple[str, type[Any], str], ...] = (
     ("encode", SwitchedEncoder, "encode"),
     ("lexical", LexicalIndex, "scores"),

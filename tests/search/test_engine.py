@@ -19,7 +19,7 @@ from bot.domain.documents import Acceptance, Because, Document, Found, Outcome, 
 from bot.search import engine
 from bot.search.encoder import Encoder, EncoderUnavailable
 from bot.search.engine import HybridSearch
-from bot.search.handed import Filters
+from bot.search.filters import Filters
 from bot.search.index import Index
 from bot.search.ranker import FALLBACK, Calibration, Ranker
 from tests.search.encoders import BlockedEncoder, FailingEncoder, GatedEncoder, WordEncoder
@@ -717,7 +717,7 @@ async def test_one_thread_owns_the_index(
 
         monkeypatch.setattr(Index, name, watch)
 
-    for name in ("put", "remove", "find", "examine", "place", "accept", "attach", "maintain"):
+    for name in ("put", "remove", "propose", "find", "examine", "place", "accept", "attach", "maintain"):
         watched(name)
     await search.put([document("a", "disk")])
     await asyncio.gather(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from bot.domain.documents import Document, Query
 from bot.search.engine import HybridSearch
-from bot.search.handed import Filters, Proposed
+from bot.search.filters import Filters
+from bot.search.handed import Proposed
 from bot.search.index import Index
 from bot.search.ranker import FALLBACK
 from tests.search.encoders import GatedEncoder
@@ -94,25 +96,74 @@ async def test_words_are_looked_up_once_and_while_the_query_is_encoded(
     assert len(proposals) == 1
 
 
-async def test_who_waits_behind_a_slice_when_its_vector_comes_does_not_wait_twice(
-    search: HybridSearch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The proposal that has not begun is taken back, and made with the finding."""
-    await search.put([document("a", "slow disk")])
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the index was asked to do."""
     turns: list[str] = []
     monkeypatch.setattr(Index, "propose", noting(turns, Index.propose))
     monkeypatch.setattr(Index, "find", noting(turns, Index.find))
-    busy, go_on = threading.Event(), threading.Event()
+    return turns
+
+
+@asynccontextmanager
+async def busy(search: HybridSearch) -> AsyncIterator[None]:
+    """Keep the index's thread at work."""
+    begun, go_on = threading.Event(), threading.Event()
 
     def slice(_: Index) -> None:
-        busy.set()
+        begun.set()
         assert go_on.wait(10)
 
     working = asyncio.create_task(search._indexed(slice))
-    assert await asyncio.to_thread(busy.wait, 10)
-    asked = asyncio.create_task(search.find(Query(text="slow"), kinds=ALL, limit=1))
-    await asyncio.to_thread(until_queued, search, 2)  # the proposal, and the finding
-    go_on.set()
-    await working
+    assert await asyncio.to_thread(begun.wait, 10)
+    try:
+        yield
+    finally:
+        go_on.set()
+        await working
+
+
+async def test_who_waits_behind_a_slice_when_its_vector_comes_does_not_wait_twice(
+    search: HybridSearch, turns: list[str]
+) -> None:
+    """The proposal that has not begun is taken back, and made with the finding."""
+    await search.put([document("a", "slow disk")])
+    async with busy(search):
+        asked = asyncio.create_task(search.find(Query(text="slow"), kinds=ALL, limit=1))
+        await asyncio.to_thread(until_queued, search, 2)  # the proposal, and the finding
     assert [hit.document.id for hit in (await asked).hits] == ["a"]
     assert turns == ["find", "propose"]
+
+
+async def test_a_question_that_is_given_up_leaves_nothing_in_line(
+    search: HybridSearch, encoder: GatedEncoder, turns: list[str]
+) -> None:
+    await search.put([document("a", "slow disk")])
+    encoder.gate.clear()
+    async with busy(search):
+        asked = asyncio.create_task(search.find(Query(text="slow"), kinds=ALL, limit=1))
+        await asyncio.to_thread(until_queued, search)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+    encoder.gate.set()
+    await search.place({})  # stands behind it in line
+    assert turns == []
+    assert (await search.find(Query(text="slow"), kinds=ALL, limit=1)).hits
+
+
+async def test_one_query_at_a_time_is_proposed_for_ahead(
+    search: HybridSearch, encoder: GatedEncoder, turns: list[str]
+) -> None:
+    """Proposals have a number for each document; many that wait must not hold many."""
+    await search.put([document("a", "slow disk")])
+    encoder.gate.clear()
+    asked = [
+        asyncio.create_task(search.find(Query(text=f"slow {n}"), kinds=ALL, limit=1))
+        for n in range(3)
+    ]
+    assert await asyncio.to_thread(encoder.reached.wait, 10)
+    await search.place({})
+    assert turns == ["propose"]
+    encoder.gate.set()
+    for found in await asyncio.gather(*asked):
+        assert [hit.document.id for hit in found.hits] == ["a"]
