@@ -717,7 +717,17 @@ async def test_one_thread_owns_the_index(
 
         monkeypatch.setattr(Index, name, watch)
 
-    for name in ("put", "remove", "propose", "find", "examine", "place", "accept", "attach", "maintain"):
+    for name in (
+        "put",
+        "remove",
+        "propose",
+        "find",
+        "examine",
+        "place",
+        "accept",
+        "attach",
+        "maintain",
+    ):
         watched(name)
     await search.put([document("a", "disk")])
     await asyncio.gather(
