@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
 import shutil
@@ -92,16 +93,18 @@ class Sshd:
     def cut(self) -> None:
         """Kill the processes that serve connections, like a machine that loses power."""
         for pid in self.serving():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, signal.SIGKILL)
 
     def serving(self) -> list[int]:
         """Return the server's children, one or two for each connection."""
         assert self.process is not None
         found, asked = list[int](), [self.process.pid]
         while asked:
-            children = Path(f"/proc/{asked[0]}/task/{asked.pop(0)}/children")
-            pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
-            sshd = [pid for pid in pids if b"sshd" in _command_line(pid)]
+            parent = asked.pop(0)
+            children = _told(Path(f"/proc/{parent}/task/{parent}/children"))
+            pids = [int(pid) for pid in children.split()]
+            sshd = [pid for pid in pids if b"sshd" in _told(Path(f"/proc/{pid}/cmdline"))]
             found += sshd
             asked += sshd
         return found
@@ -124,9 +127,9 @@ class Sshd:
         return Host.model_validate(given | other)
 
 
-def _command_line(pid: int) -> bytes:
-    """Return what a process was started with; nothing of one that has just ended."""
+def _told(path: Path) -> bytes:
+    """Read what is told of a process; nothing of one that has just ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+        return path.read_bytes()
+    except OSError:
         return b""
