@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -59,6 +60,8 @@ async def _measure(size: int) -> list[Change]:
         async with opened(Path(folder)) as database:
             documents = search_material.documents(size)
             search = (await filled(documents, Path(folder), database=database)).search
+            gc.collect()
+            gc.freeze()  # as the bot does once it has read what there is
             try:
                 return await _changes(search)
             finally:
