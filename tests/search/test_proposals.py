@@ -77,14 +77,13 @@ async def test_words_are_looked_up_once_and_while_the_query_is_encoded(
     search: HybridSearch, encoder: GatedEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await search.put([document("a", "slow disk")])
-    proposed = threading.Event()
-    proposals: list[Proposed] = []
-    propose = Index.propose
+    proposed, turns = threading.Event(), list[str]()
+    propose = noting(turns, Index.propose)
 
     def watched(self: Index, query: Query, filters: Filters) -> Proposed:
-        proposals.append(propose(self, query, filters))
+        made: Proposed = propose(self, query, filters)
         proposed.set()
-        return proposals[-1]
+        return made
 
     monkeypatch.setattr(Index, "propose", watched)
     encoder.gate.clear()
@@ -93,7 +92,7 @@ async def test_words_are_looked_up_once_and_while_the_query_is_encoded(
     assert await asyncio.to_thread(encoder.reached.wait, 10)
     encoder.gate.set()
     assert [hit.document.id for hit in (await asked).hits] == ["a"]
-    assert len(proposals) == 1
+    assert turns == ["propose"]
 
 
 @pytest.fixture
